@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests run against the build: what is tested is what is published, and worker threads start from real files.
+const shared = { environment: 'node', server: { deps: { external: [/\/dist\//] } } } as const
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'fast',
+          include: ['test/**/*.spec.ts'],
+          exclude: ['test/slow/**'],
+          testTimeout: 30_000,
+          hookTimeout: 30_000
+        }
+      },
+      {
+        test: {
+          ...shared,
+          name: 'slow',
+          include: ['test/slow/**/*.spec.ts'],
+          fileParallelism: false,
+          testTimeout: 240_000,
+          hookTimeout: 60_000
+        }
+      }
+    ]
+  }
+})
