@@ -1,0 +1,47 @@
+import { MalformedBytesError, Reader, TooLargeBytesError, varintLength, Writer } from './cursor.js'
+import { leafHash } from './merkle.js'
+import type { Limits } from './rules.js'
+
+/** `varint(length) header *( varint(length) tx )`, the bytes in which a block is stored, sent and counted. */
+export function encodeBlock(header: Uint8Array, txs: Uint8Array[]): Uint8Array {
+  let size = varintLength(header.length) + header.length
+  for (const tx of txs) size += varintLength(tx.length) + tx.length
+  const writer = new Writer(new Uint8Array(size))
+  writer.varint(header.length)
+  writer.put(header)
+  for (const tx of txs) {
+    writer.varint(tx.length)
+    writer.put(tx)
+  }
+  return writer.bytes
+}
+
+/**
+ * Takes a block apart into views of `bytes`: nothing is copied, so what is kept longer than the block should be.
+ * A transaction has at least one byte.
+ * @throws MalformedBytesError, TooLargeBytesError (the block, its header or a transaction is over `limits`).
+ */
+export function splitBlock(bytes: Uint8Array, limits: Required<Limits>): { header: Uint8Array; txs: Uint8Array[] } {
+  bound('block', bytes.length, limits.blockBytes)
+  const reader = new Reader(bytes)
+  const header = take(reader, 'header', limits.headerBytes)
+  const txs: Uint8Array[] = []
+  while (reader.left > 0) txs.push(take(reader, 'transaction', limits.txBytes))
+  return { header, txs }
+}
+
+/** ID of a transaction: its Merkle leaf. */
+export function txId(tx: Uint8Array): Uint8Array {
+  return leafHash(tx)
+}
+
+function take(reader: Reader, what: string, limit: number): Uint8Array {
+  const length = reader.varint()
+  if (length === 0) throw new MalformedBytesError(`a ${what} of no bytes`)
+  bound(what, length, limit)
+  return reader.take(length)
+}
+
+function bound(what: string, length: number, limit: number): void {
+  if (length > limit) throw new TooLargeBytesError(`${what} of ${length} bytes, over ${limit}`)
+}

@@ -1,0 +1,45 @@
+import { sha256 } from '../hash.js'
+
+const EMPTY_ROOT = sha256(new Uint8Array(0))
+/** Of leaves up to this size no copy is made anew. */
+const scratch = new Uint8Array(4_097)
+const pair = new Uint8Array(65)
+pair[0] = 1
+
+/** SHA-256(0x00 ‖ bytes): the ID of a transaction. */
+export function leafHash(bytes: Uint8Array): Uint8Array {
+  const length = bytes.length + 1
+  if (length > scratch.length) {
+    const prefixed = new Uint8Array(length)
+    prefixed.set(bytes, 1)
+    return sha256(prefixed)
+  }
+  scratch.set(bytes, 1)
+  return sha256(scratch.subarray(0, length))
+}
+
+/** SHA-256(0x01 ‖ left ‖ right). Both are 32 bytes. */
+export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+  pair.set(left, 1)
+  pair.set(right, 33)
+  return sha256(pair)
+}
+
+/**
+ * Root over leaf hashes, RFC 6962 section 2.1: split at the largest power of two below the number of leaves; a last one without a
+ * partner moves up as it is, so no two lists share a root. Of none: SHA-256 of the empty string.
+ */
+export function merkleRoot(leaves: Uint8Array[]): Uint8Array {
+  if (leaves.length === 0) return EMPTY_ROOT.slice()
+  let level = leaves
+  // pairing level by level gives the same tree as splitting at powers of two
+  while (level.length > 1) {
+    const above: Uint8Array[] = []
+    for (let i = 0; i < level.length; i += 2) {
+      const right = level[i + 1]
+      above.push(right == null ? level[i]! : nodeHash(level[i]!, right))
+    }
+    level = above
+  }
+  return level[0]!
+}
