@@ -5,6 +5,7 @@ const shared = { environment: 'node', server: { deps: { external: [/\/dist\//] }
 
 export default defineConfig({
   test: {
+    reporters: ['default', './scripts/plain-reporter.mjs'],
     projects: [
       {
         test: {

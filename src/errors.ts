@@ -1,0 +1,154 @@
+/**
+ * @packageDocumentation
+ * The errors that a caller can act on. Match them by `err.name`, never by text or `instanceof`. Each has a `code` (the heading in
+ * docs/errors.md), a message with the values at fault, and `fix`: what to do.
+ */
+
+/**
+ * How bad it is for the peer that caused it. `provable`: wrong beyond doubt, leads to a ban. `protocol`: against the rules of
+ * the wire, adds up. `quality`: slow or gone, lowers priority only. `none`: nobody's fault.
+ */
+export type Fault = 'provable' | 'protocol' | 'quality' | 'none'
+
+export interface BlockwireErrorInit {
+  /** What to do about it, one sentence. */
+  fix?: string
+  cause?: unknown
+}
+
+/** What all errors of this library have in common. */
+export class BlockwireError extends Error {
+  /** One sentence: what to do. */
+  readonly fix: string | undefined
+
+  constructor(
+    name: string,
+    readonly code: string,
+    message: string,
+    init: BlockwireErrorInit = {}
+  ) {
+    super(message, init.cause === undefined ? undefined : { cause: init.cause })
+    this.name = name
+    this.fix = init.fix
+  }
+}
+
+/** An option has a value that cannot work. Thrown at once, by the constructor or factory that took it. */
+export class ConfigError extends BlockwireError {
+  constructor(
+    /** The option at fault, as written by the caller, e.g. `seeds[1]`. */
+    readonly option: string,
+    message: string,
+    init: BlockwireErrorInit = {}
+  ) {
+    super('ConfigError', 'BW_CONFIG', `${option}: ${message}`, init)
+  }
+}
+
+/** The data directory is in use by another process. */
+export class DataLockedError extends BlockwireError {
+  constructor(dir: string, holder: string | undefined, cause?: unknown) {
+    super('DataLockedError', 'BW_DATA_LOCKED', `${dir} is in use by ${holder ?? 'another process'}`, {
+      fix: 'stop it, or give this node its own directory',
+      cause
+    })
+  }
+}
+
+/** The data directory holds another chain than the one asked for. */
+export class DataForeignError extends BlockwireError {
+  constructor(where: string, field: string, stored: string, wanted: string) {
+    super('DataForeignError', 'BW_DATA_FOREIGN', `${where} holds another chain: ${field} ${stored} there, ${wanted} here`, {
+      fix: 'use the same rules as before, or another directory'
+    })
+  }
+}
+
+/** The data directory cannot be created, read or written. */
+export class DataUnusableError extends BlockwireError {
+  constructor(where: string, why: string, cause?: unknown) {
+    super('DataUnusableError', 'BW_DATA_UNUSABLE', `${where} cannot be used: ${why}`, {
+      fix: 'choose a directory that you may write to, and check that the disk is not full',
+      cause
+    })
+  }
+}
+
+/** The store was written in another format, by another state version or under another list of forks. */
+export class DataVersionError extends BlockwireError {
+  constructor(where: string, field: 'format' | 'state version' | 'forks', stored: string, wanted: string) {
+    super('DataVersionError', 'BW_DATA_VERSION', `${where} was written with ${field} ${stored}, this program has ${wanted}`, {
+      fix:
+        field === 'format'
+          ? 'use the version of blockwire that wrote it, or another directory'
+          : 'run the rules that wrote it, or remove the directory and sync again'
+    })
+  }
+}
+
+/** A write to the store failed: the chain stands where it stood before. */
+export class StoreWriteError extends BlockwireError {
+  constructor(what: string, cause: unknown) {
+    super('StoreWriteError', 'BW_STORE_WRITE', `could not write ${what}: ${cause instanceof Error ? cause.message : cause}`, {
+      fix: 'check that the disk is not full and the directory is writable; the chain continues from its last head',
+      cause
+    })
+  }
+}
+
+/** A heavier branch forks off deeper than `maxReorg`: it is not followed. */
+export class ReorgTooDeepError extends BlockwireError {
+  constructor(depth: number, maxReorg: number, hash: string) {
+    super('ReorgTooDeepError', 'BW_REORG_TOO_DEEP', `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`, {
+      fix: 'find out which branch is right; to follow the other one, start with an empty directory'
+    })
+  }
+}
+
+/** Your own block or transaction was refused; `reason` says by which rule. */
+export class RefusedError extends BlockwireError {
+  constructor(
+    readonly reason: string,
+    message: string
+  ) {
+    super('RefusedError', 'BW_REFUSED', message, { fix: 'see the reason in docs/errors.md' })
+  }
+}
+
+/** A listening port is taken. */
+export class PortTakenError extends BlockwireError {
+  constructor(host: string, port: number, next: number | undefined) {
+    super('PortTakenError', 'BW_PORT_TAKEN', `port ${port} on ${host} is taken`, {
+      fix: next == null ? 'choose another port' : `choose another port: ${next} is free`
+    })
+  }
+}
+
+/** The running Node is too old. */
+export class NodeVersionError extends BlockwireError {
+  constructor(found: string) {
+    super('NodeVersionError', 'BW_NODE_VERSION', `blockwire needs Node 22.12 or newer, this is ${found}`, {
+      fix: 'install a newer Node'
+    })
+  }
+}
+
+/** A wait came to its deadline; the message says what was missing. */
+export class WaitTimeoutError extends BlockwireError {
+  constructor(message: string) {
+    super('WaitTimeoutError', 'BW_WAIT_TIMEOUT', message, { fix: 'wait longer, or see node.explain()' })
+  }
+}
+
+/** Something went wrong with a peer; `fault` says what it costs that peer. Thrown by requests, never by listeners. */
+export class PeerError extends BlockwireError {
+  constructor(
+    name: string,
+    readonly fault: Fault,
+    message: string,
+    cause?: unknown
+  ) {
+    const code = `BW_PEER_${name.replace(/Error$/, '').replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()}`
+    super(name, code, message, { fix: 'nothing: another peer is asked', cause })
+  }
+}

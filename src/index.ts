@@ -1,0 +1,281 @@
+/**
+ * @packageDocumentation
+ * `createNode()` is a libp2p host with all services of this library mounted and good defaults. Each service also stands in a room
+ * of its own (`blockwire/chain`, `/status`, `/peers`, `/gossip`, `/pool`, `/sync`, `/protocol`, `/pow`) and works in a plain
+ * `createLibp2p({ services })`.
+ *
+ * @example
+ * See examples/two-nodes.
+ */
+import { noise } from '@chainsafe/libp2p-noise'
+import { yamux } from '@chainsafe/libp2p-yamux'
+import { identify } from '@libp2p/identify'
+import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p'
+import { type BaseHeader, Chain, type Producer, type ProducerInit, producer, type Rules } from './chain/index.js'
+import { type Clock, systemClock } from './clock.js'
+import type { DataDir } from './data-dir.js'
+import { ConfigError } from './errors.js'
+import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
+import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
+import { toHex } from './hex.js'
+import { type Pool, pool } from './pool/index.js'
+import { type Role, type Status, status } from './status/index.js'
+import { type Sync, sync } from './sync/index.js'
+
+export interface NodeInit<Header extends BaseHeader, Tx> {
+  /** What the chain is. Nodes with other rules, params or genesis are told why they are refused. */
+  rules: Rules<Header, Tx>
+  /** Keeps chain and identity in this directory, which only one node can have open. @default all in memory */
+  dataDir?: string
+  /** Multiaddrs to listen on. @default '/ip4/127.0.0.1/tcp/0', a free port on this computer only */
+  listen?: string | string[]
+  /** Multiaddrs under which others reach this node, where it cannot know them itself, e.g. behind a router. */
+  announce?: string[]
+  /** Multiaddrs ending in `/p2p/<peer ID>` of nodes to join the network through. Retried for ever. */
+  seeds?: (string | Multiaddr)[]
+  /** `seed`: introduces peers to each other, keeps no chain. @default 'full' */
+  role?: Role
+  /** This node's identity. @default the one in dataDir, created there on the first start; without dataDir a new one */
+  privateKey?: PrivateKey
+  /** How many peers to keep, and how. */
+  peers?: Omit<PeersInit, 'seeds' | 'role' | 'clock'>
+  /** Produce blocks, as soon as the chain is in sync. */
+  produce?: ProducerInit<Header, Tx>
+  /** A branch that forks off deeper is not followed. @default 10_000 */
+  maxReorg?: number
+  clock?: Clock
+  /** libp2p's own options, over our defaults. Its services, datastore and key are set by the options above. */
+  libp2p?: Omit<Libp2pOptions, 'services' | 'datastore' | 'privateKey'>
+  /** More libp2p services of the app's own. They find ours by name: chain, peers, status, gossip, blocks, pool, sync. */
+  services?: ServiceFactoryMap
+}
+
+/** Why a node does what it does: for people to read, fields may be added. */
+export interface Explanation {
+  peerId: string
+  role: Role
+  head: { height: number; hash: string }
+  sync: ReturnType<Sync['explain']>
+  peers: ReturnType<Peers['explain']>
+  pool: { transactions: number; bytes: number }
+}
+
+/** A running node. */
+export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> extends AsyncDisposable {
+  readonly chain: Chain<Header, Tx>
+  readonly peers: Peers
+  readonly status: Status
+  readonly gossip: Gossip
+  readonly blocks: Blocks
+  readonly pool: Pool<Tx>
+  readonly sync: Sync
+  /** There when `produce` was given. */
+  readonly producer: Producer<Header> | undefined
+  /** The libp2p host itself. */
+  readonly libp2p: Libp2p
+  readonly peerId: PeerId
+  /** The addresses under which this node can be dialled, each with its peer ID. */
+  readonly multiaddrs: string[]
+  explain(): Explanation
+  /** Says goodbye to all peers, writes what is open, closes the directory. May be called twice. */
+  stop(): Promise<void>
+}
+
+/**
+ * Makes and starts a node.
+ *
+ * @throws ConfigError when an option cannot work; it names the option
+ * @throws DataLockedError, DataForeignError, DataUnusableError, DataVersionError for the directory
+ */
+export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<Header, Tx>): Promise<Node<Header, Tx>> {
+  const clock = init.clock ?? systemClock
+  const role = init.role ?? 'full'
+  const listen = addresses('listen', init.listen ?? '/ip4/127.0.0.1/tcp/0')
+  const announce = addresses('announce', init.announce ?? [])
+  if (role === 'light') throw new ConfigError('role', "'light' is not there yet; use 'full' or 'seed'")
+  if (role === 'seed' && init.produce != null) throw new ConfigError('produce', 'a seed keeps no chain and produces no blocks')
+
+  const dir = init.dataDir == null ? undefined : await openDirectory(init.dataDir, init.privateKey)
+  let chain: Chain<Header, Tx> | undefined
+  try {
+    chain = new Chain<Header, Tx>({
+      rules: init.rules,
+      ...(dir == null ? {} : { db: dir.db }),
+      ...(init.maxReorg == null ? {} : { maxReorg: init.maxReorg }),
+      clock
+    })
+    await chain.open()
+    const libp2p = await createLibp2p(hostOptions(init, chain, { clock, role, listen, announce, dir }))
+    return new RunningNode<Header, Tx>(libp2p as never, chain, role, dir)
+  } catch (err) {
+    await chain?.close()
+    await dir?.close()
+    throw err
+  }
+}
+
+/** The services of a node, by the names under which they find each other. */
+interface Services<Header extends BaseHeader, Tx> extends Record<string, unknown> {
+  peers: Peers
+  status: Status
+  gossip: Gossip
+  blocks: Blocks
+  pool: Pool<Tx>
+  sync: Sync
+  producer?: Producer<Header>
+}
+
+interface Opened {
+  clock: Clock
+  role: Role
+  listen: string[]
+  announce: string[]
+  dir: DataDir | undefined
+}
+
+function hostOptions<Header extends BaseHeader, Tx>(
+  init: NodeInit<Header, Tx>,
+  chain: Chain<Header, Tx>,
+  { clock, role, listen, announce, dir }: Opened
+): Libp2pOptions {
+  const defaults = hostDefaults()
+  const given = init.libp2p ?? {}
+  const privateKey = dir?.privateKey ?? init.privateKey
+  return {
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    // The cast keeps the types of the muxer's own copy of uint8arraylist out of ours.
+    streamMuxers: [yamux(defaults.yamux) as never],
+    ...given,
+    addresses: { listen, ...(announce.length > 0 ? { announce } : {}), ...given.addresses },
+    connectionManager: { ...defaults.connectionManager, ...given.connectionManager },
+    connectionMonitor: { ...defaults.connectionMonitor, ...given.connectionMonitor },
+    peerStore: { ...defaults.peerStore, ...given.peerStore },
+    ...(dir == null ? {} : { datastore: dir.datastore }),
+    ...(privateKey == null ? {} : { privateKey }),
+    services: {
+      ...init.services,
+      identify: identify(defaults.identify),
+      ping: ping(defaults.ping),
+      chain: () => chain,
+      peers: peers({ ...init.peers, ...(init.seeds == null ? {} : { seeds: init.seeds }), role, clock }),
+      status: status({ role, clock }),
+      gossip: gossip({ passive: role === 'seed', clock }),
+      blocks: blocks({ clock }),
+      pool: pool({ clock }),
+      sync: sync({ role, clock }),
+      ...(init.produce == null ? {} : { producer: producer({ clock, ...init.produce }) as never })
+    }
+  }
+}
+
+/** How long libp2p may take to stop before its connections are cut, in ms. */
+const STOP_MS = 3_000
+
+class RunningNode<Header extends BaseHeader, Tx> implements Node<Header, Tx> {
+  #stopping: Promise<void> | undefined
+
+  constructor(
+    readonly libp2p: Libp2p<Services<Header, Tx>>,
+    readonly chain: Chain<Header, Tx>,
+    private readonly role: Role,
+    private readonly dir: DataDir | undefined
+  ) {}
+
+  get peers(): Peers {
+    return this.libp2p.services.peers
+  }
+
+  get status(): Status {
+    return this.libp2p.services.status
+  }
+
+  get gossip(): Gossip {
+    return this.libp2p.services.gossip
+  }
+
+  get blocks(): Blocks {
+    return this.libp2p.services.blocks
+  }
+
+  get pool(): Pool<Tx> {
+    return this.libp2p.services.pool
+  }
+
+  get sync(): Sync {
+    return this.libp2p.services.sync
+  }
+
+  get producer(): Producer<Header> | undefined {
+    return this.libp2p.services.producer
+  }
+
+  get peerId(): PeerId {
+    return this.libp2p.peerId
+  }
+
+  get multiaddrs(): string[] {
+    return this.libp2p.getMultiaddrs().map(String)
+  }
+
+  explain(): Explanation {
+    const { height, hash } = this.chain.head
+    return {
+      peerId: this.peerId.toString(),
+      role: this.role,
+      head: { height, hash: toHex(hash) },
+      sync: this.sync.explain(),
+      peers: this.peers.explain(),
+      pool: { transactions: this.pool.size, bytes: this.pool.bytes }
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    // a peer that does not answer our goodbye must not keep us: what has not closed in time is cut
+    const cut = systemClock.after(STOP_MS, () => {
+      for (const connection of this.libp2p.getConnections()) connection.abort(new Error('the node stops'))
+    })
+    try {
+      await this.libp2p.stop()
+    } finally {
+      cut()
+      await this.chain.close()
+      await this.dir?.close()
+    }
+  }
+}
+
+/** The directory needs Node; without `dataDir` nothing of it is loaded. */
+async function openDirectory(path: string, privateKey: PrivateKey | undefined): Promise<DataDir> {
+  const { openDataDir } = await import('./data-dir.js')
+  return openDataDir(path, privateKey)
+}
+
+/** Checks addresses at once, so that a typing error does not become a host that nobody reaches. */
+function addresses(option: string, given: string | string[]): string[] {
+  const list = Array.isArray(given) ? given : [given]
+  for (const [index, address] of list.entries()) {
+    try {
+      multiaddr(address)
+    } catch (cause) {
+      throw new ConfigError(Array.isArray(given) ? `${option}[${index}]` : option, `'${address}' is no multiaddr`, {
+        fix: 'write it like /ip4/127.0.0.1/tcp/5000',
+        cause
+      })
+    }
+  }
+  return list
+}
