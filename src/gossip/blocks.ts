@@ -1,0 +1,301 @@
+import type { ComponentLogger, Logger, PeerId, Startable } from '@libp2p/interface'
+import type { BaseHeader, Limits, Located } from '../chain/rules.js'
+import { ACCEPT, ignore, type Verdict } from '../chain/verdict.js'
+import { type Clock, systemClock } from '../clock.js'
+import { fromHex, toHex } from '../hex.js'
+import type { Gossip } from './gossip.js'
+import { type Orphan, Orphans } from './orphans.js'
+import type { Topic, TopicMessage } from './topic.js'
+
+export interface BlocksInit {
+  clock?: Clock
+}
+
+/** What block gossip needs of its siblings. `sync` may be missing: then a parent must come by itself. */
+export interface BlocksComponents {
+  chain: BlocksChain
+  gossip: Gossip
+  logger: ComponentLogger
+  sync?: BlocksSync
+}
+
+/** What block gossip needs of a chain. */
+export interface BlocksChain {
+  readonly limits: Required<Limits>
+  readonly head: Located<BaseHeader>
+  check(bytes: Uint8Array): { verdict: Verdict; hash?: Uint8Array; header?: BaseHeader }
+  add(bytes: Uint8Array): Promise<Verdict>
+  has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
+  locate(hash: Uint8Array): Located<BaseHeader> | undefined
+  addEventListener(
+    type: 'block' | 'head' | 'target',
+    listener: (event: CustomEvent<{ hash: Uint8Array }>) => void
+  ): void
+  removeEventListener(
+    type: 'block' | 'head' | 'target',
+    listener: (event: CustomEvent<{ hash: Uint8Array }>) => void
+  ): void
+}
+
+export interface BlocksSync {
+  /** True when the block `hash` has its body here afterwards. */
+  fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
+}
+
+export interface Blocks {
+  /** Blocks that wait for their parent, and their bytes. */
+  readonly held: { readonly blocks: number; readonly bytes: number }
+  /**
+   * Spreads a block of our own, which the chain has already. Never fails for lack of peers.
+   *
+   * @throws RefusedError `too-large`, `full`; see `Topic.publish`
+   */
+  publish(block: Uint8Array): Promise<{ recipients: number }>
+}
+
+/**
+ * Blocks on the topic `blocks`. A block is forwarded once its header, work and Merkle root are checked, before its state is applied.
+ * One whose parent is unknown is held up to 25 s while the parent is fetched from its sender, and only then reported: gossipsub
+ * never shows a message again that was ignored, so those behind us would not hear of it.
+ */
+export function blocks(init: BlocksInit = {}): (components: BlocksComponents) => Blocks {
+  return (components) => new BlocksService(components, init)
+}
+
+/** A known block is still forwarded this far below head: another way was faster than gossip, but not for those behind us. */
+const FRESH_BLOCKS = 6
+/** Blocks that are checked and wait for the chain's queue. */
+const MAX_ADDING = { blocks: 64, bytes: 64 * 1_048_576 }
+/** Peers of whom one missing parent is asked, one after the other. */
+const MAX_ASKED = 8
+
+interface HeldBlock extends Orphan {
+  readonly from: PeerId
+  settle(verdict: Verdict): void
+}
+
+/** The search for one missing parent. There while something waits for it. */
+interface Search {
+  readonly asked: Set<string>
+  readonly next: PeerId[]
+  readonly abort: AbortController
+  running: boolean
+}
+
+class BlocksService implements Blocks, Startable {
+  readonly [Symbol.toStringTag] = '@blockwire/blocks'
+  readonly #components: BlocksComponents
+  readonly #chain: BlocksChain
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #orphans = new Orphans<HeldBlock>()
+  readonly #searches = new Map<string, Search>()
+  readonly #adding = { blocks: 0, bytes: 0 }
+  #topic: Topic | undefined
+  #sync: BlocksSync | undefined
+  #started = false
+  #cancelTimer: () => void = () => {}
+
+  constructor(components: BlocksComponents, init: BlocksInit) {
+    this.#components = components
+    this.#chain = components.chain
+    this.#clock = init.clock ?? systemClock
+    this.#log = components.logger.forComponent('blockwire:blocks')
+  }
+
+  get held(): { blocks: number; bytes: number } {
+    return { blocks: this.#orphans.size, bytes: this.#orphans.bytes }
+  }
+
+  start(): void {
+    this.#sync = sibling(this.#components)
+    this.#started = true
+    this.#chain.addEventListener('block', this.#onBlock)
+    this.#chain.addEventListener('head', this.#onChange)
+    this.#chain.addEventListener('target', this.#onChange)
+    // kept over a restart: leaving it would make peers shun us for 10 s
+    this.#topic ??= this.#components.gossip.topic('blocks', {
+      maxBytes: this.#chain.limits.blockBytes,
+      validate: (message, options) => this.#validate(message, options.signal),
+      priority: 10
+    })
+  }
+
+  stop(): void {
+    this.#started = false
+    this.#chain.removeEventListener('block', this.#onBlock)
+    this.#chain.removeEventListener('head', this.#onChange)
+    this.#chain.removeEventListener('target', this.#onChange)
+    this.#cancelTimer()
+    for (const search of this.#searches.values()) search.abort.abort()
+    this.#searches.clear()
+    for (const orphan of this.#orphans.expire(Number.POSITIVE_INFINITY)) orphan.settle(ignore('unknown-parent'))
+  }
+
+  async publish(block: Uint8Array): Promise<{ recipients: number }> {
+    return (await this.#topic?.publish(block)) ?? { recipients: 0 }
+  }
+
+  #validate(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {
+    if (!this.#started) return ignore('full')
+    const checked = this.#chain.check(message.data)
+    if (!lacksParent(checked.verdict)) return this.#take(message.data, checked)
+    const { hash, header } = checked
+    if (hash == null || header == null) return checked.verdict
+    return new Promise((resolve) => {
+      const block: HeldBlock = {
+        hash: toHex(hash),
+        parent: toHex(header.parent),
+        peer: message.from.toString(),
+        // a view would keep the whole message alive
+        bytes: message.data.slice(),
+        from: message.from,
+        settle: resolve
+      }
+      signal.addEventListener('abort', () => this.#forget(block), { once: true })
+      this.#hold(block)
+    })
+  }
+
+  /** What is told of a block whose parent is known; the rest goes on behind it. */
+  #take(bytes: Uint8Array, { verdict, hash }: { verdict: Verdict; hash?: Uint8Array }): Verdict {
+    if (verdict.result === 'accept') {
+      if (this.#adding.blocks >= MAX_ADDING.blocks || this.#adding.bytes + bytes.length > MAX_ADDING.bytes)
+        return ignore('full')
+      void this.#add(bytes, hash)
+    } else if (verdict.result === 'ignore' && verdict.reason === 'known' && hash != null) {
+      return this.#fresh(hash) ? ACCEPT : verdict
+    } else if (verdict.result === 'ignore' && verdict.reason === 'future') {
+      // the chain parks it until it is due
+      void this.#add(bytes, hash)
+    }
+    return verdict
+  }
+
+  #fresh(hash: Uint8Array): boolean {
+    const known = this.#chain.has(hash)
+    const height = this.#chain.locate(hash)?.height ?? -1
+    return (known === 'valid' || known === 'body') && height > this.#chain.head.height - FRESH_BLOCKS
+  }
+
+  async #add(bytes: Uint8Array, hash: Uint8Array | undefined): Promise<void> {
+    this.#adding.blocks++
+    this.#adding.bytes += bytes.length
+    try {
+      // a state that is bad is never charged to who gossiped it
+      const verdict = await this.#chain.add(bytes)
+      if (verdict.result !== 'accept') this.#log('a gossiped block was not taken: %s', verdict.reason)
+    } catch (err) {
+      this.#log.error('could not add a gossiped block - %e', err)
+    } finally {
+      this.#adding.blocks--
+      this.#adding.bytes -= bytes.length
+    }
+    if (hash != null) this.#connect(toHex(hash))
+  }
+
+  #hold(block: HeldBlock): void {
+    const gone = this.#orphans.add(block, this.#clock.now())
+    for (const other of gone) {
+      other.settle(ignore('full'))
+      this.#abandoned(other)
+    }
+    if (!gone.includes(block)) this.#seek(block.parent, block.from)
+    this.#schedule()
+  }
+
+  /** Its verdict is not waited for any more. */
+  #forget(block: HeldBlock): void {
+    if (this.#orphans.delete(block)) this.#abandoned(block)
+  }
+
+  /** Ends the search for its parent when nothing else waits for that, and begins one for itself when something waits for it. */
+  #abandoned(block: HeldBlock): void {
+    this.#tidy(block.parent)
+    for (const child of this.#orphans.children(block.hash)) this.#seek(block.hash, child.from)
+  }
+
+  #tidy(parent: string): void {
+    if (this.#orphans.awaited(parent)) return
+    this.#searches.get(parent)?.abort.abort()
+    this.#searches.delete(parent)
+  }
+
+  #schedule(): void {
+    this.#cancelTimer()
+    const due = this.#orphans.nextDue
+    if (due == null || !this.#started) return
+    this.#cancelTimer = this.#clock.after(Math.max(0, due - this.#clock.now()), () => {
+      for (const orphan of this.#orphans.expire(this.#clock.now())) {
+        orphan.settle(ignore('unknown-parent'))
+        this.#abandoned(orphan)
+      }
+      this.#schedule()
+    })
+  }
+
+  /** Asks this peer for what is missing below, once per missing block and peer. */
+  #seek(parent: string, from: PeerId): void {
+    if (this.#sync == null || !this.#started) return
+    const missing = this.#orphans.missing(parent)
+    let search = this.#searches.get(missing)
+    if (search == null) {
+      search = { asked: new Set(), next: [], abort: new AbortController(), running: false }
+      this.#searches.set(missing, search)
+    }
+    const peer = from.toString()
+    if (search.asked.has(peer) || search.asked.size >= MAX_ASKED) return
+    search.asked.add(peer)
+    search.next.push(from)
+    if (!search.running) void this.#search(this.#sync, missing, search)
+  }
+
+  async #search(sync: BlocksSync, missing: string, search: Search): Promise<void> {
+    const { signal } = search.abort
+    search.running = true
+    for (let from = search.next.shift(); from != null && !signal.aborted; from = search.next.shift()) {
+      try {
+        if (await sync.fetchBranch(fromHex(missing), from, { signal })) break
+      } catch (err) {
+        if (!signal.aborted) this.#log('could not fetch %s from %p - %e', missing, from, err)
+      }
+    }
+    search.running = false
+    if (!signal.aborted) this.#connect(missing)
+  }
+
+  /** Takes up what waited for this block, if it is here now. */
+  #connect(parent: string): void {
+    if (!this.#started || !this.#orphans.awaited(parent) || this.#chain.has(fromHex(parent)) == null) return
+    for (const block of this.#orphans.take(parent)) {
+      const checked = this.#chain.check(block.bytes)
+      block.settle(this.#take(block.bytes, checked))
+      // one that is being added connects its children when it is there
+      if (checked.verdict.result !== 'accept') this.#connect(block.hash)
+    }
+    this.#tidy(parent)
+    this.#schedule()
+  }
+
+  readonly #onBlock = (event: CustomEvent<{ hash: Uint8Array }>): void => {
+    if (this.#orphans.size > 0) this.#connect(toHex(event.detail.hash))
+  }
+
+  /** Side branches and headers have no event of their own. */
+  readonly #onChange = (): void => {
+    for (const parent of this.#orphans.parents()) this.#connect(parent)
+  }
+}
+
+function lacksParent(verdict: Verdict): boolean {
+  return verdict.result === 'ignore' && verdict.reason === 'unknown-parent'
+}
+
+/** The sync service, or undefined where the node has none (reading it throws then). */
+function sibling(components: BlocksComponents): BlocksSync | undefined {
+  try {
+    return components.sync
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,275 @@
+import {
+  type GossipSub,
+  type GossipSubComponents,
+  type GossipsubMessage,
+  type GossipsubOpts,
+  gossipsub
+} from '@libp2p/gossipsub'
+import {
+  type Connection,
+  type Logger,
+  type PeerId,
+  type Startable,
+  serviceCapabilities,
+  serviceDependencies
+} from '@libp2p/interface'
+import type { Limits } from '../chain/rules.js'
+import { ignore, type Verdict } from '../chain/verdict.js'
+import { type Clock, systemClock } from '../clock.js'
+import { ConfigError, type Fault, RefusedError } from '../errors.js'
+import { gossipsubOptions } from './options.js'
+import { type Link, Pacer } from './pacing.js'
+import { GossipTopic, type Topic, type TopicHost, type TopicOptions } from './topic.js'
+
+export interface GossipInit {
+  /** gossipsub's own options, e.g. `D` or `scoreParams`. Those that this library must set are refused. */
+  gossipsub?: Partial<GossipsubOpts>
+  /** The largest message of any topic, in bytes; all nodes need the same. @default the chain's `blockBytes`, at least 64 KiB */
+  maxMessageBytes?: number
+  /** Take part in no topic: for seeds. @default false */
+  passive?: boolean
+  clock?: Clock
+}
+
+/** What gossip needs of its siblings. `peers` may be missing: then nobody is judged. */
+export interface GossipComponents extends GossipSubComponents {
+  chain: { readonly id: string; readonly limits: Required<Limits> }
+  peers?: GossipPeers
+}
+
+export interface GossipPeers {
+  heard(peer: PeerId): void
+  judge(peer: PeerId, verdict: Verdict, via: 'gossip'): void
+  fault(peer: PeerId, fault: Fault, reason: string): void
+  score(peerId: string): number
+}
+
+/** One peer's place in gossip, for people to read. */
+export interface GossipLink {
+  peer: string
+  /** Bytes that wait to be written to it. */
+  buffered: number
+  /** Full names of the topics in whose mesh it is. */
+  mesh: string[]
+}
+
+export interface Gossip {
+  /**
+   * Takes part in a topic, now or as soon as the node is started, and again after every restart.
+   *
+   * @param name `[a-z0-9][a-z0-9._-]{0,31}`; its full name is `/blockwire/<chain>/<name>/1`
+   * @throws ConfigError when the name is taken or an option cannot work
+   */
+  topic(name: string, options: TopicOptions): Topic
+  /** libp2p's gossipsub itself, for what is missing here. What comes on topics subscribed there is forwarded unseen. */
+  readonly pubsub: GossipSub
+  /** The outbound gossip streams. */
+  links(): GossipLink[]
+}
+
+/** gossipsub has these at run time; its interface leaves them out. */
+interface RawGossipsub extends GossipSub, Startable {
+  isStarted(): boolean
+  getMeshPeers(topic: string): string[]
+  reportMessageValidationResult(messageId: string, source: string, result: string): void
+}
+
+const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/
+/** gossipsub forgets the subscriptions of a peer that it graylists (at -80): whom we keep stays above. */
+const LOWEST_SCORE = -79
+
+/**
+ * The node's one gossipsub, with a registry of topics. A message is forwarded when its topic's validator has accepted it. What
+ * comes from strangers is judged and never throws. Stopping drops what waits; topics are kept for the next start.
+ */
+export function gossip(init: GossipInit = {}): (components: GossipComponents) => Gossip {
+  return (components) => new GossipService(components, init)
+}
+
+class GossipService implements Gossip, Startable, TopicHost {
+  readonly [Symbol.toStringTag] = '@blockwire/gossip'
+  readonly [serviceCapabilities]: string[] = ['@blockwire/gossip', '@libp2p/pubsub']
+  readonly [serviceDependencies]: string[] = ['@libp2p/identify']
+  readonly pubsub: RawGossipsub
+  readonly clock: Clock
+  readonly log: Logger
+  readonly #components: GossipComponents
+  readonly #topics = new Map<string, GossipTopic>()
+  readonly #pacer: Pacer
+  readonly #passive: boolean
+  readonly #maxMessageBytes: number
+  #peers: GossipPeers | undefined
+
+  constructor(components: GossipComponents, init: GossipInit) {
+    this.#components = components
+    this.#passive = init.passive ?? false
+    this.clock = init.clock ?? systemClock
+    this.log = components.logger.forComponent('blockwire:gossip')
+    this.#maxMessageBytes = init.maxMessageBytes ?? Math.max(65_536, components.chain.limits.blockBytes)
+    if (!Number.isInteger(this.#maxMessageBytes) || this.#maxMessageBytes < 1) {
+      throw new ConfigError('maxMessageBytes', `must be a number of bytes, is ${init.maxMessageBytes}`)
+    }
+    this.#pacer = new Pacer({ clock: this.clock, links: () => this.#links() })
+    const options = gossipsubOptions({
+      given: init.gossipsub ?? {},
+      maxMessageBytes: this.#maxMessageBytes,
+      score: (peerId) => this.#score(peerId),
+      filter: (topic, data) => this.#filter(topic, data)
+    })
+    this.pubsub = gossipsub(options)(components) as RawGossipsub
+    this.pubsub.addEventListener('gossipsub:message', this.#onMessage)
+  }
+
+  async start(): Promise<void> {
+    this.#peers = sibling(this.#components)
+    await this.pubsub.start()
+  }
+
+  /** Only now: gossipsub refuses subscriptions before its start. */
+  afterStart(): void {
+    for (const topic of this.#topics.values()) this.#join(topic)
+  }
+
+  async stop(): Promise<void> {
+    for (const topic of this.#topics.values()) topic.cancel()
+    this.#pacer.clear()
+    await this.pubsub.stop()
+  }
+
+  topic(name: string, options: TopicOptions): Topic {
+    if (!NAME.test(name)) throw new ConfigError('name', `a topic's name must match ${NAME.source}, is '${name}'`)
+    const full = `/blockwire/${this.#components.chain.id}/${name}/1`
+    if (this.#topics.has(full)) throw new ConfigError('name', `there is a topic '${name}' already`)
+    if (options.maxBytes > this.#maxMessageBytes) {
+      throw new ConfigError(
+        'maxBytes',
+        `${options.maxBytes} is over gossip's maxMessageBytes, ${this.#maxMessageBytes}`,
+        {
+          fix: 'give gossip() a larger maxMessageBytes, on all nodes'
+        }
+      )
+    }
+    const topic = new GossipTopic(full, options, this)
+    this.#topics.set(full, topic)
+    if (this.pubsub.isStarted()) this.#join(topic)
+    return topic
+  }
+
+  links(): GossipLink[] {
+    const meshes = this.pubsub.getTopics().map((topic) => [topic, new Set(this.pubsub.getMeshPeers(topic))] as const)
+    return [...this.#links()].map(({ peer, stream }) => ({
+      peer,
+      buffered: stream.writeBufferLength,
+      mesh: meshes.filter(([, peers]) => peers.has(peer)).map(([topic]) => topic)
+    }))
+  }
+
+  subscribers(name: string): string[] {
+    return this.pubsub.isStarted() ? this.pubsub.getSubscribers(name).map(String) : []
+  }
+
+  async publish(topic: GossipTopic, data: Uint8Array): Promise<{ recipients: number }> {
+    if (data.byteLength > topic.maxBytes) {
+      throw new RefusedError('too-large', `${data.byteLength} bytes on ${topic.name}, at most ${topic.maxBytes}`)
+    }
+    // gossipsub would remember what it could not send, and refuse it later as a duplicate
+    if (!this.#active(topic)) return { recipients: 0 }
+    const go = await new Promise<boolean>((resolve, refuse) => {
+      const turn = {
+        priority: topic.priority,
+        bytes: data.byteLength,
+        go: () => resolve(true),
+        drop: () => resolve(false)
+      }
+      if (!this.#pacer.run(turn)) refuse(new RefusedError('full', 'too much waits to be published'))
+    })
+    if (!go || !this.#active(topic)) return { recipients: 0 }
+    const { recipients } = await this.pubsub.publish(topic.name, data)
+    return { recipients: recipients.length }
+  }
+
+  close(topic: GossipTopic): void {
+    if (this.#topics.get(topic.name) !== topic) return
+    this.#topics.delete(topic.name)
+    topic.cancel()
+    if (!this.#passive && this.pubsub.isStarted()) this.pubsub.unsubscribe(topic.name)
+  }
+
+  #active(topic: GossipTopic): boolean {
+    return !this.#passive && this.pubsub.isStarted() && this.#topics.get(topic.name) === topic
+  }
+
+  #join(topic: GossipTopic): void {
+    if (!this.#passive) this.pubsub.subscribe(topic.name)
+  }
+
+  /** A listener that throws ends the process: whatever happens here, it happens to this message only. */
+  readonly #onMessage = (event: CustomEvent<GossipsubMessage>): void => {
+    const { propagationSource: from, msgId, msg } = event.detail
+    const report = (result: Verdict['result']): void =>
+      this.pubsub.reportMessageValidationResult(msgId, from.toString(), result)
+    try {
+      this.#peers?.heard(from)
+      const topic = this.#topics.get(msg.topic)
+      // subscribed by the app itself: unreported, it would travel one hop only
+      if (topic == null) {
+        report('accept')
+        return
+      }
+      const message = { data: msg.data, from, topic: msg.topic }
+      topic.judge(message, (verdict) => {
+        try {
+          if (verdict.result === 'accept') this.#forward(topic, msg.data.byteLength, report)
+          else report(verdict.result)
+          this.#peers?.judge(from, verdict, 'gossip')
+          if (verdict.result === 'accept') topic.safeDispatchEvent('message', { detail: message })
+        } catch (err) {
+          this.log.error('could not report a message of %s - %e', msg.topic, err)
+        }
+      })
+    } catch (err) {
+      this.log.error('could not take a message of %s - %e', msg.topic, err)
+      report(ignore('error').result)
+    }
+  }
+
+  #forward(topic: GossipTopic, bytes: number, report: (result: 'accept' | 'ignore') => void): void {
+    const turn = { priority: topic.priority, bytes, go: () => report('accept'), drop: () => {} }
+    if (!this.#pacer.run(turn)) report('ignore')
+  }
+
+  /** Before anything is kept of it: gossipsub keeps messages of any topic for 30 s, also of those nobody here asked for. */
+  #filter(topic: string, data: Uint8Array): Uint8Array {
+    if (this.#topics.has(topic) || this.pubsub.getTopics().includes(topic)) return data
+    throw new Error('not a topic of ours')
+  }
+
+  #score(peerId: string): number {
+    const score = this.#peers?.score(peerId) ?? 0
+    return Number.isFinite(score) ? Math.max(LOWEST_SCORE, score) : 0
+  }
+
+  *#links(): Iterable<Link> {
+    for (const connection of this.#components.connectionManager.getConnections()) {
+      for (const stream of connection.streams) {
+        if (stream.direction !== 'outbound' || !stream.protocol.startsWith('/meshsub/')) continue
+        yield { peer: connection.remotePeer.toString(), stream, cut: (reason) => this.#cut(connection, reason) }
+      }
+    }
+  }
+
+  #cut(connection: Connection, reason: string): void {
+    this.log('cutting %p: its gossip link %s', connection.remotePeer, reason)
+    this.#peers?.fault(connection.remotePeer, 'quality', `gossip link ${reason}`)
+    connection.abort(new Error(`gossip link ${reason}`))
+  }
+}
+
+/** The peers service, or undefined where the node has none (reading it throws then). */
+function sibling(components: GossipComponents): GossipPeers | undefined {
+  try {
+    return components.peers
+  } catch {
+    return undefined
+  }
+}
