@@ -58,9 +58,14 @@ export class DataLockedError extends BlockwireError {
 /** The data directory holds another chain than the one asked for. */
 export class DataForeignError extends BlockwireError {
   constructor(where: string, field: string, stored: string, wanted: string) {
-    super('DataForeignError', 'BW_DATA_FOREIGN', `${where} holds another chain: ${field} ${stored} there, ${wanted} here`, {
-      fix: 'use the same rules as before, or another directory'
-    })
+    super(
+      'DataForeignError',
+      'BW_DATA_FOREIGN',
+      `${where} holds another chain: ${field} ${stored} there, ${wanted} here`,
+      {
+        fix: 'use the same rules as before, or another directory'
+      }
+    )
   }
 }
 
@@ -77,31 +82,46 @@ export class DataUnusableError extends BlockwireError {
 /** The store was written in another format, by another state version or under another list of forks. */
 export class DataVersionError extends BlockwireError {
   constructor(where: string, field: 'format' | 'state version' | 'forks', stored: string, wanted: string) {
-    super('DataVersionError', 'BW_DATA_VERSION', `${where} was written with ${field} ${stored}, this program has ${wanted}`, {
-      fix:
-        field === 'format'
-          ? 'use the version of blockwire that wrote it, or another directory'
-          : 'run the rules that wrote it, or remove the directory and sync again'
-    })
+    super(
+      'DataVersionError',
+      'BW_DATA_VERSION',
+      `${where} was written with ${field} ${stored}, this program has ${wanted}`,
+      {
+        fix:
+          field === 'format'
+            ? 'use the version of blockwire that wrote it, or another directory'
+            : 'run the rules that wrote it, or remove the directory and sync again'
+      }
+    )
   }
 }
 
 /** A write to the store failed: the chain stands where it stood before. */
 export class StoreWriteError extends BlockwireError {
   constructor(what: string, cause: unknown) {
-    super('StoreWriteError', 'BW_STORE_WRITE', `could not write ${what}: ${cause instanceof Error ? cause.message : cause}`, {
-      fix: 'check that the disk is not full and the directory is writable; the chain continues from its last head',
-      cause
-    })
+    super(
+      'StoreWriteError',
+      'BW_STORE_WRITE',
+      `could not write ${what}: ${cause instanceof Error ? cause.message : cause}`,
+      {
+        fix: 'check that the disk is not full and the directory is writable; the chain continues from its last head',
+        cause
+      }
+    )
   }
 }
 
 /** A heavier branch forks off deeper than `maxReorg`: it is not followed. */
 export class ReorgTooDeepError extends BlockwireError {
   constructor(depth: number, maxReorg: number, hash: string) {
-    super('ReorgTooDeepError', 'BW_REORG_TOO_DEEP', `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`, {
-      fix: 'find out which branch is right; to follow the other one, start with an empty directory'
-    })
+    super(
+      'ReorgTooDeepError',
+      'BW_REORG_TOO_DEEP',
+      `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`,
+      {
+        fix: 'find out which branch is right; to follow the other one, start with an empty directory'
+      }
+    )
   }
 }
 
@@ -148,7 +168,77 @@ export class PeerError extends BlockwireError {
     message: string,
     cause?: unknown
   ) {
-    const code = `BW_PEER_${name.replace(/Error$/, '').replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()}`
+    const code = `BW_PEER_${name
+      .replace(/Error$/, '')
+      .replace(/(?<=[a-z])(?=[A-Z])/g, '_')
+      .toUpperCase()}`
     super(name, code, message, { fix: 'nothing: another peer is asked', cause })
+  }
+}
+
+/** A frame, an item or an answer is over its limit. */
+export class TooLargeError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('TooLargeError', 'protocol', message, cause)
+  }
+}
+
+/** Bytes that do not decode, or that the protocol does not allow here. */
+export class MalformedError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('MalformedError', 'protocol', message, cause)
+  }
+}
+
+/** An answer holds more than was asked for. */
+export class TooManyItemsError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('TooManyItemsError', 'protocol', message, cause)
+  }
+}
+
+/** A stream ended before what it carried was whole: a lost connection looks like this. */
+export class TruncatedError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('TruncatedError', 'quality', message, cause)
+  }
+}
+
+/** A stream was reset, or could not be opened. */
+export class StreamLostError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('StreamLostError', 'quality', message, cause)
+  }
+}
+
+/** The peer was too slow: to answer, to go on, or to read what it asked for. */
+export class TimeoutError extends PeerError {
+  constructor(message: string, fault: Fault = 'quality', cause?: unknown) {
+    super('TimeoutError', fault, message, cause)
+  }
+}
+
+/** The peer does not speak the protocol that it was asked in. */
+export class UnsupportedError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('UnsupportedError', 'quality', message, cause)
+  }
+}
+
+/** Ask later. A handler throws it, and the asker gets it. */
+export class BusyError extends PeerError {
+  constructor(
+    /** When to ask again, in milliseconds from now. */
+    readonly retryMs: number,
+    message = `busy, ask again in ${retryMs} ms`
+  ) {
+    super('BusyError', 'none', message)
+  }
+}
+
+/** What was asked for is not there. A handler throws it, and the asker gets it. */
+export class NotFoundError extends PeerError {
+  constructor(message = 'not there') {
+    super('NotFoundError', 'none', message)
   }
 }
