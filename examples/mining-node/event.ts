@@ -1,0 +1,32 @@
+/**
+ * What a mining node tells its reporter, whether that writes for people or for programs. Hashes are hex, work is a decimal string,
+ * peers are their ID string. Text of other nodes is as it came: clean it before it is shown.
+ */
+export type NodeEvent =
+  | { event: 'listening'; multiaddrs: string[] }
+  | { event: 'peer'; action: 'join' | 'leave'; peer: string; reason?: string }
+  /** A peer follows another chain: `field` names what differs. */
+  | { event: 'refused'; peer: string; code: string; field: string; ours: string; theirs: string }
+  /** Once per import batch. `miner` is the name in the reward, `txs` the number of transactions, that one included. */
+  | {
+      event: 'head'
+      height: number
+      hash: string
+      miner: string
+      work: string
+      txs: number
+      own: boolean
+      blocks: number
+    }
+  /** Our own block is stored and synced to disk. */
+  | { event: 'mined'; height: number; hash: string }
+  /** A peer's head is at our height or below, and is not on our chain. */
+  | { event: 'fork'; height: number; ours: string; theirs: string; peer: string }
+  /** `depth` blocks of the old head's branch were set aside; `common` is the last one of both. */
+  | { event: 'reorg'; from: string; to: string; common: string; depth: number }
+  | { event: 'sync'; state: string; height: number; target: number }
+  | { event: 'error'; code: string; message: string; fix: string }
+  | { event: 'stopped'; height: number; hash: string }
+
+/** Gets every event, in order. Must not throw. */
+export type Report = (event: NodeEvent) => void

@@ -1,0 +1,103 @@
+/**
+ * A whole node of a proof-of-work chain: keeps the chain, serves it, mines on it, and reports what happens as events.
+ * `blockwire node` is a shell around this file.
+ */
+import type { PrivateKey } from '@libp2p/interface'
+import { createNode, type Node } from 'blockwire'
+import { type CoinHeader, type CoinTx, coin, type Miner, miner } from 'blockwire/pow'
+import type { Report } from './event.js'
+import { loadOrCreateKey, nameOf } from './key.js'
+import { reportChain, reportPeers, reportSync } from './watch.js'
+
+export interface MiningNodeInit {
+  /** Multiaddrs to listen on. */
+  listen: string[]
+  announce?: string[]
+  seeds?: string[]
+  /** @default all in memory */
+  dataDir?: string
+  role?: 'full' | 'seed'
+  /** @default false */
+  mine?: boolean
+  /** Threads that mine. @default the miner's own */
+  threads?: number
+  /** Stands in the blocks that this node wins. @default made from the key that the rewards go to */
+  name?: string
+  /** Milliseconds; all nodes of a chain have the same. @default the coin's own */
+  blockTime?: number
+  privateKey?: PrivateKey
+}
+
+export interface MiningNode {
+  readonly node: Node<CoinHeader, CoinTx>
+  readonly name: string
+  /** Hashes a second over the last seconds; 0 while not mining. */
+  readonly hashrate: number
+  readonly mining: boolean
+  /** Mines or does not; the node stays connected. */
+  mine(wanted: boolean): void
+  stop(): Promise<void>
+}
+
+/** The name of the chain's network. Nodes of another network, block time or genesis are refused and told why. */
+export const NETWORK = 'hello'
+
+/** Starts the node; `report` gets its events from the first one on. */
+export async function startMiningNode(init: MiningNodeInit, report: Report): Promise<MiningNode> {
+  const { mine = false, role = 'full', threads, blockTime, dataDir, announce, seeds, privateKey } = init
+  const rules = coin({ network: NETWORK, ...(blockTime == null ? {} : { blockTime }) })
+  const key = loadOrCreateKey(dataDir)
+  const name = init.name ?? nameOf(key)
+  const digger =
+    role === 'seed' ? undefined : miner({ rules, to: key.publicKey, name, ...(threads == null ? {} : { threads }) })
+
+  const node = await createNode({
+    rules,
+    role,
+    listen: init.listen,
+    ...(digger == null ? {} : { produce: { ...digger, autoStart: mine } }),
+    ...(dataDir == null ? {} : { dataDir }),
+    ...(announce == null ? {} : { announce }),
+    ...(seeds == null ? {} : { seeds }),
+    ...(privateKey == null ? {} : { privateKey }),
+    // started below, so that no event comes before there is someone to hear it
+    libp2p: { start: false }
+  })
+  reportChain(node, rules, report)
+  reportPeers(node, report)
+  reportSync(node, report)
+  try {
+    await node.libp2p.start()
+  } catch (err) {
+    await Promise.allSettled([node.stop(), digger?.stop()])
+    throw err
+  }
+  report({ event: 'listening', multiaddrs: node.multiaddrs })
+  return new RunningMiningNode(node, name, digger)
+}
+
+class RunningMiningNode implements MiningNode {
+  constructor(
+    readonly node: Node<CoinHeader, CoinTx>,
+    readonly name: string,
+    private readonly miner: Miner | undefined
+  ) {}
+
+  get mining(): boolean {
+    return this.node.producer?.running ?? false
+  }
+
+  get hashrate(): number {
+    return this.mining ? (this.miner?.hashrate() ?? 0) : 0
+  }
+
+  mine(wanted: boolean): void {
+    if (wanted) this.node.producer?.run()
+    else this.node.producer?.halt()
+  }
+
+  async stop(): Promise<void> {
+    this.mine(false)
+    await Promise.all([this.node.stop(), this.miner?.stop()])
+  }
+}

@@ -1,0 +1,109 @@
+/** Events as a person reads them: pure text, width 80 for the usual ones. */
+import { clean } from './clean.js'
+import type { NodeEvent } from './event.js'
+
+/** A line of the log: its first word says what happened. */
+export interface Line {
+  word: string
+  text: string
+  tone: 'good' | 'plain' | 'warn' | 'bad'
+}
+
+/** The line for an event; undefined where another line already says it. */
+export function lineOf(event: NodeEvent): Line | undefined {
+  switch (event.event) {
+    case 'mined':
+      return { word: 'mined', text: `#${count(event.height)} ${short(event.hash)}   you`, tone: 'good' }
+    case 'head':
+      return event.own ? undefined : { word: 'got', text: gotText(event), tone: 'plain' }
+    case 'fork':
+      return {
+        word: 'fork',
+        text: `#${count(event.height)} ${short(event.ours)} here | ${short(event.theirs)} at ${shortPeer(event.peer)}`,
+        tone: 'warn'
+      }
+    case 'reorg':
+      return {
+        word: 'reorg',
+        text: `${short(event.to)} wins over ${short(event.from)}: ${plural(event.depth, 'block')} set aside`,
+        tone: 'warn'
+      }
+    case 'peer':
+      return event.action === 'join'
+        ? { word: 'peer', text: `${shortPeer(event.peer)} joined, same rules`, tone: 'plain' }
+        : {
+            word: 'peer',
+            text: `${shortPeer(event.peer)} left: ${clean(event.reason ?? 'no reason given', 60)}`,
+            tone: 'plain'
+          }
+    case 'refused':
+      return {
+        word: 'refused',
+        text: `${shortPeer(event.peer)} follows another chain: ${clean(event.field, 40)} ${clean(event.ours, 80)} here, ${clean(event.theirs, 80)} there`,
+        tone: 'bad'
+      }
+    case 'error':
+      return {
+        word: 'error',
+        text: `${event.code}  ${clean(event.message)}${event.fix === '' ? '' : `; ${clean(event.fix)}`}`,
+        tone: 'bad'
+      }
+    case 'stopped':
+      return { word: 'stopped', text: `at #${count(event.height)} ${short(event.hash)}, bye`, tone: 'plain' }
+    case 'listening':
+    case 'sync':
+      return undefined
+  }
+}
+
+function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { event: 'head' }>): string {
+  const from = miner === '' ? 'an unnamed miner' : clean(miner, 32)
+  if (blocks > 1) return `#${count(height)} ${short(hash)}   ${plural(blocks, 'block')}, the last from ${from}`
+  return `#${count(height)} ${short(hash)}   ${from}${txs > 1 ? `   ${txs - 1} tx` : ''}`
+}
+
+/** The first 6 hex digits of a hash: enough to tell two blocks of one height apart. */
+export function short(hash: string): string {
+  return clean(hash.slice(0, 6))
+}
+
+/** The end of a peer ID, where two of them differ. */
+export function shortPeer(peer: string): string {
+  return clean(peer.slice(-8))
+}
+
+/** 18240 -> 18,240, the same everywhere. */
+export function count(number: number): string {
+  return String(Math.round(number)).replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
+export function plural(number: number, noun: string): string {
+  return `${count(number)} ${noun}${number === 1 ? '' : 's'}`
+}
+
+/** 1234 -> 1.23 kH/s. */
+export function rate(hashesPerSecond: number): string {
+  const units = ['H/s', 'kH/s', 'MH/s', 'GH/s']
+  let value = hashesPerSecond
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`
+}
+
+/** 131 -> 2m11s. */
+export function duration(ms: number): string {
+  const seconds = Math.floor(ms / 1000)
+  if (seconds < 60) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes}m${String(seconds % 60).padStart(2, '0')}s`
+  return `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`
+}
+
+/** 12:04:09, local time. */
+export function clockTime(ms: number): string {
+  const at = new Date(ms)
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
+}

@@ -1,0 +1,58 @@
+import { stripVTControlCharacters } from 'node:util'
+import { createLogUpdate } from 'log-update'
+
+/** Where lines go: above a live last line where stdout is a terminal, plain otherwise. */
+export interface Output {
+  readonly isTerminal: boolean
+  /** Escape codes for colour may be written. */
+  readonly colour: boolean
+  /** One line that stays. */
+  line(text: string): void
+  /** Replaces the last line or lines; nothing happens where stdout is no terminal. */
+  live(text: string): void
+  /** Removes the live line; resolves when everything is handed to the system. */
+  end(): Promise<void>
+}
+
+/** Writes to stdout. `onClosed` is called once when nobody reads it any more (EPIPE). */
+export function openOutput(onClosed: () => void, stdout = process.stdout): Output {
+  let open = true
+  stdout.on('error', () => {
+    if (!open) return
+    open = false
+    onClosed()
+  })
+  const isTerminal = stdout.isTTY === true
+  const update = isTerminal ? createLogUpdate(stdout, { showCursor: true }) : undefined
+  let last = ''
+  return {
+    isTerminal,
+    colour: isTerminal && (process.env.NO_COLOR ?? '') === '' && stdout.hasColors(),
+    line(text) {
+      if (!open) return
+      update?.clear()
+      stdout.write(`${text}\n`)
+      if (last !== '') update?.(last)
+    },
+    live(text) {
+      if (!open || update == null) return
+      const width = Math.max(20, (stdout.columns ?? 80) - 1)
+      last = text
+        .split('\n')
+        .map((line) => cut(line, width))
+        .join('\n')
+      update(last)
+    },
+    end() {
+      if (!open) return Promise.resolve()
+      last = ''
+      update?.clear()
+      return new Promise((resolve) => stdout.write('', () => resolve()))
+    }
+  }
+}
+
+/** Cuts a line at `width` characters, not counting escape codes. */
+function cut(line: string, width: number): string {
+  return stripVTControlCharacters(line).length <= width ? line : stripVTControlCharacters(line).slice(0, width)
+}

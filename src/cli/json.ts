@@ -1,0 +1,29 @@
+import type { NodeEvent } from '../../examples/mining-node/event.js'
+
+/** The machine's view: these fields, in this order. Fields are only ever added. */
+const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
+  listening: ['multiaddrs'],
+  peer: ['action', 'peer', 'reason'],
+  refused: ['peer', 'code', 'field', 'ours', 'theirs'],
+  head: ['height', 'hash', 'miner', 'work', 'txs'],
+  mined: ['height', 'hash'],
+  reorg: ['from', 'to', 'common', 'depth'],
+  sync: ['state', 'height', 'target'],
+  error: ['code', 'message', 'fix'],
+  stopped: ['height', 'hash']
+}
+
+/**
+ * An event as one line of JSON, without the newline; undefined for events that are for people only. Characters that a terminal
+ * would obey are escaped, so that the line may be printed as it is.
+ */
+export function jsonLine(event: NodeEvent): string | undefined {
+  const fields = FIELDS[event.event]
+  if (fields == null) return undefined
+  const all = event as unknown as Record<string, unknown>
+  const line = JSON.stringify(Object.fromEntries(['event', ...fields].map((field) => [field, all[field]])))
+  return line.replace(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  )
+}

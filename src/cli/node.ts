@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import type { PrivateKey } from '@libp2p/interface'
+import type { NodeEvent } from '../../examples/mining-node/event.js'
+import { type MiningNode, NETWORK, startMiningNode } from '../../examples/mining-node/index.js'
+import { type Output, openOutput } from '../../examples/mining-node/output.js'
+import { toHex } from '../hex.js'
+import { failureLines, failureOf } from './failure.js'
+import { HumanScreen } from './human.js'
+import { jsonLine } from './json.js'
+import { DEFAULT_PORT, listenAddress, type NodeOptions } from './option.js'
+import { choosePort } from './port.js'
+import { stopRequest } from './stop.js'
+
+/** Time for a clean end; after it the process ends anyway, which the store survives. */
+const STOP_MS = 1_700
+
+/** Runs `blockwire node` until it is told to stop. Resolves with the exit code. */
+export async function runNode(options: NodeOptions, version: string): Promise<number> {
+  const startedAt = Date.now()
+  const stop = stopRequest()
+  const output = openOutput(stop.now)
+  const warn = (line: string): void => console.error(line)
+  const human = options.json ? undefined : new HumanScreen(output, warn)
+  const report = human?.report ?? reportJson(output)
+  let running: MiningNode | undefined
+  try {
+    const port = await choosePort(options.host, options.port)
+    running = await Promise.race([start(options, port, report), stop.asked.then(() => undefined)])
+    // stopped before it stood: there is nothing to say goodbye to
+    if (running == null) return 0
+    stop.onMessage((text) => {
+      if (text === 'stop mining') running?.mine(false)
+      if (text === 'mine') running?.mine(true)
+    })
+    const { chain, peerId, multiaddrs } = running.node
+    human?.welcome(
+      {
+        version,
+        network: NETWORK,
+        genesis: toHex(chain.genesis.hash),
+        readyMs: Date.now() - startedAt,
+        role: options.role,
+        name: running.name,
+        peerId: peerId.toString(),
+        data: options.data,
+        height: chain.head.height,
+        movedTo: options.port == null && port !== DEFAULT_PORT ? port : undefined,
+        debugIdentity: options.debugIdentity,
+        multiaddrs,
+        program: process.env.npm_lifecycle_event === 'blockwire' ? 'npm run blockwire --' : 'npx blockwire',
+        blockTime: options.blockTime
+      },
+      running
+    )
+    if (options.json && options.debugIdentity) {
+      warn('warning --debug-identity: anyone can make this key; for tests only')
+    }
+    await stop.asked
+    await end(running, report)
+    return 0
+  } catch (err) {
+    const failure = failureOf(err)
+    if (options.json) report({ event: 'error', code: failure.code, message: failure.message, fix: failure.fix })
+    for (const line of failureLines(failure, 'blockwire node')) warn(line)
+    return failure.exit
+  } finally {
+    human?.stop()
+    await output.end()
+  }
+}
+
+async function start(options: NodeOptions, port: number, report: (event: NodeEvent) => void): Promise<MiningNode> {
+  const { host, announce, seeds, data, role, mine, threads, name, blockTime, debugIdentity } = options
+  return startMiningNode(
+    {
+      listen: [listenAddress(host, port)],
+      announce,
+      seeds,
+      role,
+      mine,
+      ...(data == null ? {} : { dataDir: data }),
+      ...(threads == null ? {} : { threads }),
+      ...(name == null ? {} : { name }),
+      ...(blockTime == null ? {} : { blockTime: Math.round(blockTime * 1000) }),
+      ...(debugIdentity ? { privateKey: await debugKey(port) } : {})
+    },
+    report
+  )
+}
+
+/** Says goodbye and closes, for at most STOP_MS. */
+async function end(running: MiningNode, report: (event: NodeEvent) => void): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, STOP_MS)
+  })
+  await Promise.race([running.stop().catch(() => {}), late])
+  clearTimeout(timer)
+  const { height, hash } = running.node.chain.head
+  report({ event: 'stopped', height, hash: toHex(hash) })
+}
+
+function reportJson(output: Output): (event: NodeEvent) => void {
+  return (event) => {
+    const line = jsonLine(event)
+    if (line != null) output.line(line)
+  }
+}
+
+/** The same for everyone who knows the port: never for a node that matters. */
+async function debugKey(port: number): Promise<PrivateKey> {
+  const seed = createHash('sha256').update(`blockwire-debug-${port}`).digest()
+  return generateKeyPairFromSeed('Ed25519', seed)
+}

@@ -1,0 +1,230 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { clean } from '../../dist/examples/mining-node/clean.js'
+import type { NodeEvent } from '../../dist/examples/mining-node/event.js'
+import { count, duration, lineOf, rate } from '../../dist/examples/mining-node/line.js'
+import { dialable } from '../../dist/src/cli/address.js'
+import { failureLines, failureOf } from '../../dist/src/cli/failure.js'
+import { jsonLine } from '../../dist/src/cli/json.js'
+import { liveLine, logLine, stateOf, type Welcome, welcomeLines } from '../../dist/src/cli/screen.js'
+
+const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+const HASH = '3fa9c1'.padEnd(64, '0')
+const OTHER = 'b81e02'.padEnd(64, '0')
+const EVIL = 'eve\u001b[2J\u001b]0;title\u0007\u009b31m\r\n\u202e\u2028x'
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not come through
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
+
+const EVENTS: NodeEvent[] = [
+  { event: 'listening', multiaddrs: [`/ip4/127.0.0.1/tcp/5000/p2p/${ID}`] },
+  { event: 'peer', action: 'join', peer: ID },
+  { event: 'peer', action: 'leave', peer: ID, reason: EVIL },
+  { event: 'refused', peer: ID, code: 'genesis', field: EVIL, ours: EVIL, theirs: EVIL },
+  {
+    event: 'head',
+    height: 2,
+    hash: HASH,
+    miner: EVIL,
+    work: '123456789012345678901234567890',
+    txs: 3,
+    own: false,
+    blocks: 1
+  },
+  { event: 'mined', height: 3, hash: HASH },
+  { event: 'fork', height: 3, ours: HASH, theirs: OTHER, peer: ID },
+  { event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 1 },
+  { event: 'sync', state: 'live', height: 3, target: 3 },
+  { event: 'error', code: 'BW_X', message: EVIL, fix: EVIL },
+  { event: 'stopped', height: 3, hash: HASH }
+]
+
+describe('text of strangers', () => {
+  it('loses everything that a terminal would obey', () => {
+    expect(clean(EVIL)).toBe('eve?[2J?]0;title??31m????x')
+    expect(clean('小明 😀')).toBe('小明 😀')
+    expect(clean('x'.repeat(50), 10)).toBe('xxxxxxx...')
+    expect(clean('\ud800')).toBe('?')
+  })
+
+  it('never holds a control character, whatever it was', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        expect(clean(text)).not.toMatch(CONTROL)
+      })
+    )
+  })
+
+  it.each(EVENTS.map((event) => [event.event, event] as const))('is harmless in the line of %s', (_name, event) => {
+    const line = lineOf(event)
+    if (line != null) expect(logLine(line, 0, false)).not.toMatch(CONTROL)
+    expect(jsonLine(event) ?? '').not.toMatch(CONTROL)
+  })
+})
+
+describe('lines for people', () => {
+  const said = (event: NodeEvent) => {
+    const line = lineOf(event)
+    return line == null ? undefined : `${line.word} ${line.text}`
+  }
+
+  it('begin with a word for what happened', () => {
+    expect(said({ event: 'mined', height: 18_240, hash: HASH })).toBe('mined #18,240 3fa9c1   you')
+    expect(said({ event: 'head', height: 2, hash: HASH, miner: 'ana', work: '9', txs: 3, own: false, blocks: 1 })).toBe(
+      'got #2 3fa9c1   ana   2 tx'
+    )
+    expect(
+      said({ event: 'head', height: 900, hash: HASH, miner: 'ana', work: '9', txs: 1, own: false, blocks: 898 })
+    ).toBe('got #900 3fa9c1   898 blocks, the last from ana')
+    expect(said({ event: 'fork', height: 3, ours: HASH, theirs: OTHER, peer: ID })).toBe(
+      'fork #3 3fa9c1 here | b81e02 at 4kx6nXTN'
+    )
+    expect(said({ event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 2 })).toBe(
+      'reorg b81e02 wins over 3fa9c1: 2 blocks set aside'
+    )
+    expect(
+      said({ event: 'refused', peer: ID, code: 'genesis', field: 'params.blockTime', ours: '2000', theirs: '1000' })
+    ).toBe('refused 4kx6nXTN follows another chain: params.blockTime 2000 here, 1000 there')
+  })
+
+  it('do not say our own block twice', () => {
+    expect(
+      said({ event: 'head', height: 2, hash: HASH, miner: 'ana', work: '9', txs: 1, own: true, blocks: 1 })
+    ).toBeUndefined()
+  })
+
+  it('have colour only where asked', () => {
+    const line = lineOf({ event: 'mined', height: 1, hash: HASH })!
+    expect(logLine(line, 0, true)).toContain('\u001b[')
+    expect(logLine(line, 0, false)).toMatch(/^\d\d:\d\d:\d\d {2}mined {3}#1/)
+  })
+
+  it('write numbers for reading', () => {
+    expect([0, 999, 1000, 1_234_567].map(count)).toEqual(['0', '999', '1,000', '1,234,567'])
+    expect([0, 999, 1234, 412_000, 2_100_000].map(rate)).toEqual([
+      '0 H/s',
+      '999 H/s',
+      '1.23 kH/s',
+      '412 kH/s',
+      '2.10 MH/s'
+    ])
+    expect([900, 131_000, 3_720_000].map(duration)).toEqual(['0s', '2m11s', '1h02m'])
+  })
+})
+
+describe('lines for programs', () => {
+  it('have exactly the documented fields', () => {
+    const fields = Object.fromEntries(
+      EVENTS.flatMap((event) => {
+        const line = jsonLine(event)
+        return line == null ? [] : [[event.event, Object.keys(JSON.parse(line))]]
+      })
+    )
+    expect(fields).toEqual({
+      listening: ['event', 'multiaddrs'],
+      peer: ['event', 'action', 'peer', 'reason'],
+      refused: ['event', 'peer', 'code', 'field', 'ours', 'theirs'],
+      head: ['event', 'height', 'hash', 'miner', 'work', 'txs'],
+      mined: ['event', 'height', 'hash'],
+      reorg: ['event', 'from', 'to', 'common', 'depth'],
+      sync: ['event', 'state', 'height', 'target'],
+      error: ['event', 'code', 'message', 'fix'],
+      stopped: ['event', 'height', 'hash']
+    })
+  })
+
+  it('leave out a reason that is not there, and keep what strangers wrote', () => {
+    expect(jsonLine({ event: 'peer', action: 'join', peer: ID })).toBe(
+      `{"event":"peer","action":"join","peer":"${ID}"}`
+    )
+    expect(JSON.parse(jsonLine({ event: 'error', code: 'X', message: EVIL, fix: '' })!).message).toBe(EVIL)
+  })
+})
+
+describe('the first screen', () => {
+  const welcome: Welcome = {
+    version: '0.1.0',
+    network: 'hello',
+    genesis: HASH,
+    readyMs: 712,
+    role: 'full',
+    name: 'ana',
+    peerId: ID,
+    data: undefined,
+    height: 0,
+    movedTo: undefined,
+    debugIdentity: false,
+    multiaddrs: [
+      `/ip4/192.168.1.20/tcp/5000/p2p/${ID}`,
+      `/ip4/127.0.0.1/tcp/5000/p2p/${ID}`,
+      `/ip4/0.0.0.0/tcp/5000/p2p/${ID}`
+    ],
+    program: 'npx blockwire',
+    blockTime: undefined
+  }
+  const text = (change: Partial<Welcome> = {}) => welcomeLines({ ...welcome, ...change }).join('\n')
+
+  it('gives the exact command for the next terminal, and for another computer', () => {
+    expect(text()).toContain(`in another terminal:  npx blockwire node --seed /ip4/127.0.0.1/tcp/5000/p2p/${ID}\n`)
+    expect(text()).toContain(`on another computer:  npx blockwire node --seed /ip4/192.168.1.20/tcp/5000/p2p/${ID}`)
+    expect(text({ blockTime: 2 })).toContain(`/p2p/${ID} --block-time 2\n`)
+  })
+
+  it('says where the chain is kept', () => {
+    expect(text()).toContain('in memory: gone when this stops')
+    expect(text({ data: './data' })).toContain('./data (new chain)')
+    expect(text({ data: './data', height: 1200 })).toContain('./data (#1,200)')
+  })
+
+  it('says that the default port was taken, and warns of a debug identity', () => {
+    expect(text({ movedTo: 5001 })).toContain('5000 is taken, using 5001')
+    expect(text({ debugIdentity: true })).toContain('warning')
+    expect(text()).not.toContain('warning')
+  })
+
+  it('shows only addresses that can be dialled', () => {
+    expect(text()).not.toContain('0.0.0.0')
+    expect(text({ multiaddrs: [] })).toContain('none that others can dial')
+    expect(
+      dialable([
+        '/ip4/0.0.0.0/tcp/5000',
+        '/ip6/::/tcp/5000',
+        '/ip4/127.0.0.1/tcp/0',
+        '/ip6/fe80::1/tcp/5000',
+        '/ip4/169.254.1.1/tcp/5000',
+        '/ip6/::1/tcp/5000',
+        '/ip4/10.0.0.1/tcp/5000'
+      ])
+    ).toEqual([
+      { address: '/ip6/::1/tcp/5000', reach: 'this computer' },
+      { address: '/ip4/10.0.0.1/tcp/5000', reach: 'other computers' }
+    ])
+  })
+})
+
+describe('the last line', () => {
+  it('begins with the state', () => {
+    const states = [
+      stateOf({ role: 'seed', sync: 'idle', mining: false, peers: 0 }),
+      stateOf({ role: 'full', sync: 'no-peers', mining: false, peers: 0 }),
+      stateOf({ role: 'full', sync: 'no-peers', mining: true, peers: 0 }),
+      stateOf({ role: 'full', sync: 'headers', mining: true, peers: 1 }),
+      stateOf({ role: 'full', sync: 'live', mining: false, peers: 1 }),
+      stateOf({ role: 'full', sync: 'stalled', mining: true, peers: 1 })
+    ]
+    expect(states).toEqual(['seeding', 'alone', 'mining', 'syncing', 'synced', 'stalled'])
+    for (const state of states) {
+      const line = liveLine({ state, height: 5, hash: HASH, target: 10, hashrate: 1000, peers: 2, pool: 0, upMs: 1000 })
+      expect(line.startsWith(state)).toBe(true)
+    }
+  })
+})
+
+describe('failures', () => {
+  it('of ours say code, message and remedy in one line', () => {
+    const err = Object.assign(new Error('x'), { code: 'E' })
+    expect(failureLines(failureOf(err))).toEqual([
+      'error BW_INTERNAL  Error: x; please report this, with the command that led to it'
+    ])
+  })
+})

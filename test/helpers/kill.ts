@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createNode } from 'blockwire'
+import { coin } from 'blockwire/pow'
+import { expect } from 'vitest'
+import { type CliEvent, Program } from './process.js'
+
+/**
+ * Kills a mining process `times` times with SIGKILL, each time at a random moment after its first block, and checks each time that
+ * its directory opens on a chain that links and holds every block that it had called `mined`. Returns the height in the end.
+ */
+export async function killWhileMining(data: string, times: number): Promise<number> {
+  const mined = new Map<number, string>()
+  let height = 0
+  for (let run = 0; run < times; run++) {
+    const node = Program.node('--data', data, '--mine', '--threads', '1', '--block-time', '0.1')
+    await node.event('mined')
+    await delay(Math.random() * 400)
+    node.child.kill('SIGKILL')
+    await once(node.child, 'close')
+    for (const event of node.events.filter(({ event }) => event === 'mined')) note(mined, event)
+    height = await check(data, mined)
+  }
+  return height
+}
+
+function note(mined: Map<number, string>, { height, hash }: CliEvent): void {
+  expect(mined.has(Number(height)), `#${height} was mined twice: a block was lost`).toBe(false)
+  mined.set(Number(height), String(hash))
+}
+
+/** Opens the directory as a node would, without network. */
+async function check(data: string, mined: Map<number, string>): Promise<number> {
+  const rules = coin({ network: 'hello', blockTime: 100 })
+  const { chain, stop } = await open(data, rules)
+  try {
+    for (const [height, hash] of mined) expect(hex(chain.hashAt(height)), `block #${height}`).toBe(hash)
+    expect(chain.head.height).toBeGreaterThanOrEqual(Math.max(...mined.keys()))
+    let parent = chain.genesis.hash
+    for (let height = 1; height <= chain.head.height; height++) {
+      const located = chain.locate(chain.hashAt(height)!)
+      expect(hex(located?.header.parent), `parent of #${height}`).toBe(hex(parent))
+      expect(await chain.block(located!.hash), `bytes of #${height}`).toBeDefined()
+      parent = located!.hash
+    }
+    return chain.head.height
+  } finally {
+    await stop()
+  }
+}
+
+async function open(data: string, rules: ReturnType<typeof coin>) {
+  const node = await createNode({ rules, dataDir: data, libp2p: { start: false } })
+  return { chain: node.chain, stop: () => node.stop() }
+}
+
+function hex(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString('hex')
+}

@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const CLI = fileURLToPath(new URL('../../dist/src/cli/index.js', import.meta.url))
+
+/** One line of `--json` output. */
+export interface CliEvent {
+  event: string
+  [field: string]: unknown
+}
+
+/** A program of the build as a child process, with its output at hand. Killed by `killAll` whatever happens. */
+export class Program {
+  static #all = new Set<Program>()
+
+  readonly child: ChildProcess
+  /** All of it, as it came. */
+  stdout = ''
+  stderr = ''
+  /** The lines of stdout that are JSON, in order. */
+  readonly events: CliEvent[] = []
+  /** Exit code, or null when a signal ended it. */
+  readonly exit: Promise<number | null>
+  code: number | null | undefined
+  #rest = ''
+  readonly #watchers = new Set<() => void>()
+
+  constructor(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+    this.child = spawn(process.execPath, [file, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env }
+    })
+    Program.#all.add(this)
+    this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text
+      const lines = (this.#rest + text).split('\n')
+      this.#rest = lines.pop() ?? ''
+      for (const line of lines) if (line.startsWith('{')) this.events.push(JSON.parse(line) as CliEvent)
+      this.#wake()
+    })
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text
+      this.#wake()
+    })
+    this.exit = new Promise((resolve) => {
+      this.child.once('close', (code) => {
+        this.code = code
+        Program.#all.delete(this)
+        resolve(code)
+        this.#wake()
+      })
+    })
+  }
+
+  /** `blockwire ...args`. */
+  static cli(...args: string[]): Program {
+    return new Program(CLI, args)
+  }
+
+  /** `blockwire node --json` on a free port of this computer. */
+  static node(...args: string[]): Program {
+    const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
+    return Program.cli('node', '--json', '--host', '127.0.0.1', ...port, ...args)
+  }
+
+  /** Runs to its end. */
+  static async run(...args: string[]): Promise<Program> {
+    const program = Program.cli(...args)
+    await program.until('its end', () => program.code !== undefined)
+    return program
+  }
+
+  /** For `afterEach`: nothing that a test started outlives it. */
+  static async killAll(): Promise<void> {
+    const all = [...Program.#all]
+    for (const program of all) program.child.kill('SIGKILL')
+    await Promise.all(all.map(({ exit }) => exit))
+  }
+
+  /** The first event that matches, past ones included. */
+  async event(name: string, matches: (event: CliEvent) => boolean = () => true, ms?: number): Promise<CliEvent> {
+    let found: CliEvent | undefined
+    await this.until(
+      `event '${name}'`,
+      () => {
+        found = this.events.find((event) => event.event === name && matches(event))
+        return found != null
+      },
+      ms
+    )
+    return found!
+  }
+
+  /** The address to join through. */
+  async address(): Promise<string> {
+    const { multiaddrs } = await this.event('listening')
+    return (multiaddrs as string[])[0]!
+  }
+
+  /** Height of the last head that it told. */
+  get height(): number {
+    return Number(this.events.findLast(({ event }) => event === 'head')?.height ?? 0)
+  }
+
+  get head(): string | undefined {
+    return this.events.findLast(({ event }) => event === 'head')?.hash as string | undefined
+  }
+
+  /** Waits for a condition that its output makes true. Rejects after `ms`, or when the process ends first. */
+  until(what: string, condition: () => boolean, ms = 20_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => done(`${what} did not come in ${ms} ms`), ms)
+      const done = (problem?: string): void => {
+        clearTimeout(timer)
+        this.#watchers.delete(check)
+        if (problem == null) resolve()
+        else reject(new Error(`${problem}; ${this.tail()}`))
+      }
+      const check = (): void => {
+        if (condition()) done()
+        else if (this.code !== undefined) done(`the process ended with ${this.code} before ${what}`)
+      }
+      this.#watchers.add(check)
+      check()
+    })
+  }
+
+  /** Sends a signal and resolves with the exit code. */
+  signal(signal: NodeJS.Signals): Promise<number | null> {
+    this.child.kill(signal)
+    return this.exit
+  }
+
+  /** The last lines of both outputs, for messages. */
+  tail(): string {
+    const last = (text: string): string => text.trimEnd().split('\n').slice(-8).join('\n  ')
+    return `last lines of stdout:\n  ${last(this.stdout)}\nof stderr:\n  ${last(this.stderr)}`
+  }
+
+  #wake(): void {
+    for (const check of [...this.#watchers]) check()
+  }
+}
+
+/** A new directory; `remove` deletes it with all that is in it. */
+export async function temporaryDirectory(): Promise<{ path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'blockwire-'))
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}

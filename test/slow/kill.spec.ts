@@ -1,0 +1,16 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { killWhileMining } from '../helpers/kill.js'
+import { Program, temporaryDirectory } from '../helpers/process.js'
+
+afterEach(() => Program.killAll())
+
+describe('a mining process that is killed', () => {
+  it('reopens 20 times on a whole chain with every block that it had called mined', async () => {
+    const data = await temporaryDirectory()
+    try {
+      expect(await killWhileMining(data.path, 20)).toBeGreaterThanOrEqual(20)
+    } finally {
+      await data.remove()
+    }
+  }, 240_000)
+})
