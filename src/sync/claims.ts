@@ -1,0 +1,122 @@
+import {
+  CLAIM_MS,
+  CLAIM_TRIES,
+  HEADERS_PATIENCE_MS,
+  MAX_HEADERS_AHEAD,
+  REST_MAX_MS,
+  REST_MS
+} from './limit.js'
+import type { ChainView, Place, Source } from './source.js'
+
+/**
+ * What a peer's claim is worth: `none` it makes none · `met` no more work than ours · `known` its headers are here, its bodies
+ * are the window's business · `parked` its headers are here, but nobody delivers its bodies or they are invalid · `open` not yet
+ * proven · `ahead` proven so far that its bodies must come first.
+ */
+export type Standing = 'none' | 'met' | 'known' | 'parked' | 'open' | 'ahead'
+
+export function standing(source: Source, view: ChainView): Standing {
+  const { claim } = source
+  if (!source.full || claim == null) return 'none'
+  const here = view.has(claim.hash)
+  if (here != null) {
+    const work = view.locate(claim.hash)?.work ?? 0n
+    if (here === 'valid' || work <= view.head.work) return 'met'
+    return here === 'invalid' || work > view.target.work ? 'parked' : 'known'
+  }
+  if (claim.work <= view.head.work) return 'met'
+  if (source.last != null && source.last.height - view.head.height >= MAX_HEADERS_AHEAD) return 'ahead'
+  return 'open'
+}
+
+/** Brings a source's record up to date with what the chain knows by now. */
+export function settle(source: Source, view: ChainView, now: number): Standing {
+  const state = standing(source, view)
+  if (state === 'known' || (state === 'met' && source.claim!.ahead && view.has(source.claim!.hash) != null)) prove(source)
+  if (state !== 'open') source.openSince = undefined
+  else source.openSince ??= now
+  if (state === 'ahead' && source.last!.work <= view.head.work) {
+    // they cost memory and lead nowhere: this peer's headers are not wanted any more
+    refute(source, `${MAX_HEADERS_AHEAD} headers with no more work than ours`, now)
+    source.nextTry = Number.POSITIVE_INFINITY
+  }
+  return state
+}
+
+/** Does it hold up `live`? Refuted claims do not, nor those that were given time enough. */
+export function holdsUp(source: Source, state: Standing, now: number): boolean {
+  return (
+    state === 'open' &&
+    source.doubt == null &&
+    source.claim!.due <= now &&
+    now - (source.openSince ?? now) < CLAIM_MS
+  )
+}
+
+/** One more answer that brought its claim no nearer. */
+export function fruitless(source: Source, now: number, why: string): void {
+  source.tries++
+  if (source.tries >= CLAIM_TRIES) refute(source, why, now)
+  else source.nextTry = now + REST_MS
+}
+
+/** A claim that was ahead of us came true. One lie weighs more than one truth, or a liar would alternate. */
+function prove(source: Source): void {
+  if (source.claim!.proven) return
+  source.claim!.proven = true
+  source.tries = Math.max(0, source.tries - 1)
+  source.debt = Math.max(0, source.debt - 1)
+  if (source.debt > 0) return
+  source.doubt = undefined
+  if (Number.isFinite(source.nextTry)) source.nextTry = 0
+}
+
+/** From now on its claims are looked at seldom and hold up nothing. */
+export function refute(source: Source, why: string, now: number): void {
+  source.tries = Math.max(source.tries, CLAIM_TRIES)
+  source.doubt = why
+  source.debt = Math.min(64, 2 ** ++source.refuted)
+  source.last = undefined
+  source.nextTry = now + Math.min(REST_MAX_MS, REST_MS * 2 ** (source.tries - CLAIM_TRIES + 1))
+}
+
+/** A request for headers that is under way. */
+export interface HeadersAsked {
+  peer: string
+  /** The claim that it is to prove. */
+  claim: string
+  from: Place | undefined
+  at: number
+  movedAt: number
+  count: number
+  bytes: number
+  added: number
+}
+
+/** Whom to ask for headers now, if anybody: trusted before doubted, then the most claimed work. */
+export function nextForHeaders(
+  sources: Iterable<Source>,
+  asked: Iterable<HeadersAsked>,
+  view: ChainView,
+  now: number
+): Source | undefined {
+  const busy = new Set<string>()
+  for (const request of asked) {
+    if (now - request.movedAt < HEADERS_PATIENCE_MS) return undefined
+    busy.add(request.peer)
+  }
+  if (busy.size >= 4) return undefined
+  let best: Source | undefined
+  for (const source of sources) {
+    if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
+    if (standing(source, view) !== 'open') continue
+    if (best == null || prefer(source, best)) best = source
+  }
+  return best
+}
+
+function prefer(a: Source, b: Source): boolean {
+  if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
+  if (a.claim!.work !== b.claim!.work) return a.claim!.work > b.claim!.work
+  return a.fails < b.fails
+}

@@ -1,0 +1,73 @@
+import { standing } from './claims.js'
+import { REST_MAX_MS, REST_MS } from './limit.js'
+import type { ChainView, Place, Source } from './source.js'
+import { newSlot, type Slot } from './window.js'
+
+/** Branches remembered at most; the oldest is forgotten first. */
+const MAX_PARKED = 64
+
+interface Parked {
+  slot: Slot
+  why: string
+  /** By peer: how often it was tried, and when it may be again. */
+  tried: Map<string, { times: number; next: number }>
+}
+
+/**
+ * Branches given up because nobody delivered a body. Whoever still claims one is asked for just that body now and then; when it
+ * comes, the chain takes the branch up again.
+ */
+export class ParkedBranches {
+  readonly #branches = new Map<string, Parked>()
+
+  get size(): number {
+    return this.#branches.size
+  }
+
+  add(place: Place, key: string, why: string, now: number, sources: Source[]): void {
+    const tried = new Map(sources.map((source) => [source.id, { times: 1, next: now + 4 * REST_MS }]))
+    this.#branches.set(key, { slot: newSlot(place, key), why, tried })
+    for (const oldest of this.#branches.keys()) {
+      if (this.#branches.size <= MAX_PARKED) break
+      this.#branches.delete(oldest)
+    }
+  }
+
+  /** The next body to try, and of whom. */
+  next(sources: Source[], view: ChainView, now: number): { source: Source; slot: Slot } | undefined {
+    for (const [key, branch] of this.#branches) {
+      const here = view.has(branch.slot.place.hash)
+      if (here !== 'header') this.#branches.delete(key)
+      else if (branch.slot.state === 'wanted') {
+        for (const source of sources) {
+          if (!source.ready(now) || !source.claims(branch.slot.place.height)) continue
+          const tried = branch.tried.get(source.id) ?? { times: 0, next: 0 }
+          if (tried.next > now || standing(source, view) !== 'parked') continue
+          tried.times++
+          tried.next = now + Math.min(REST_MAX_MS, 2 * REST_MS * 2 ** tried.times)
+          branch.tried.set(source.id, tried)
+          return { source, slot: branch.slot }
+        }
+      }
+    }
+    return undefined
+  }
+
+  /** A body that has come and waits to be imported. */
+  takeImport(): Slot | undefined {
+    for (const { slot } of this.#branches.values()) {
+      if (slot.state !== 'here') continue
+      slot.state = 'importing'
+      return slot
+    }
+    return undefined
+  }
+
+  leave(peer: string): void {
+    for (const { tried } of this.#branches.values()) tried.delete(peer)
+  }
+
+  explain(): string[] {
+    return [...this.#branches.values()].map(({ slot, why }) => `${slot.key.slice(0, 16)} at ${slot.place.height}: ${why}`)
+  }
+}

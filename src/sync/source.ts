@@ -1,0 +1,147 @@
+import type { Role } from '../status/index.js'
+import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
+
+/** A block in its place, as far as the planner needs it. */
+export interface Place {
+  hash: Uint8Array
+  height: number
+}
+
+/** What the planner reads of the chain. All of it is synchronous. */
+export interface ChainView {
+  readonly head: Place & { work: bigint }
+  /** Most work not known to be invalid and not parked; bodies may be missing. */
+  readonly target: Place & { work: bigint }
+  has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
+  /** Work of a known header with all before it. */
+  locate(hash: Uint8Array): { work: bigint; height: number } | undefined
+  /** Blocks without a body on the way from the head's chain to the target, ascending. */
+  missing(limit: number): Place[]
+}
+
+/** The head that a peer says it has. Nothing of it is proven. */
+export interface Claim {
+  hash: Uint8Array
+  key: string
+  height: number
+  work: bigint
+  at: number
+  /** Not before: gossip has until then to bring it. */
+  due: number
+  /** More work than ours when it was made. */
+  ahead: boolean
+  proven: boolean
+}
+
+/** What a peer told in its status. */
+export interface Offer {
+  id: string
+  role: Role
+  lowest: number
+  head?: { hash: Uint8Array; height: number; work: bigint }
+}
+
+/** What the planner remembers of one connected peer. */
+export class Source {
+  readonly id: string
+  role: Role
+  lowest: number
+  claim: Claim | undefined
+  inFlight = 0
+  /** Blocks a second, moving average; 0 until measured. */
+  rate = 0
+  /** Failures in a row: slow, gone, empty. They lower priority and never more. */
+  fails = 0
+  spoilt = 0
+  restUntil = 0
+  /** The peer had no body at this height of the branch that we download: nothing from there on is asked until then. */
+  lacks: { height: number; at: number; until: number; times: number } | undefined
+  /** It answered a range from another branch: its blocks are asked for by hash. */
+  byHash = false
+
+  // Claims. They outlive a change of claim, so that a new claim is not a new start for a liar.
+  /** Answers in a row that brought no claim of this peer nearer. */
+  tries = 0
+  /** Since when a claim of it holds up `live` without a proof; undefined while it has none open. */
+  openSince: number | undefined
+  /** A claim was refuted: further ones are looked at, but hold up nothing, until `debt` of them prove true. */
+  doubt: string | undefined
+  debt = 0
+  refuted = 0
+  nextTry = 0
+  /** Last header that it gave us for the open claim, from where the next page goes on. */
+  last: (Place & { work: bigint }) | undefined
+
+  constructor(offer: Offer) {
+    this.id = offer.id
+    this.role = offer.role
+    this.lowest = offer.lowest
+  }
+
+  /** Serves blocks and headers, by its own account. */
+  get full(): boolean {
+    return this.role === 'full' && this.claim != null
+  }
+
+  ready(now: number): boolean {
+    return this.full && this.inFlight < MAX_IN_FLIGHT && this.restUntil <= now
+  }
+
+  claims(height: number): boolean {
+    return this.full && this.lowest <= height && height <= this.claim!.height
+  }
+
+  /** How many bodies to ask for at once: what it sends in a second. */
+  get batch(): number {
+    if (this.fails > 0) return MIN_BATCH
+    if (this.rate === 0) return 4 * MIN_BATCH
+    return Math.max(MIN_BATCH, Math.min(MAX_BATCH, Math.floor((this.rate * BATCH_MS) / 1_000)))
+  }
+
+  /** Takes over what its status says. `near`: gossip may still bring it. `ahead`: it says to have more work than we. */
+  offer(offer: Offer, key: string | undefined, now: number, near: boolean, ahead: boolean): void {
+    this.role = offer.role
+    this.lowest = offer.lowest
+    if (offer.head == null || key == null) {
+      this.claim = undefined
+      return
+    }
+    if (key === this.claim?.key && offer.head.work === this.claim.work) return
+    // nobody brings an old head by gossip, so the first claim of a peer and a deep gap are due at once
+    const due = near && this.claim != null ? now + GOSSIP_MS : now
+    this.claim = { ...offer.head, key, at: now, due, ahead, proven: false }
+    if (this.lacks != null) this.lacks.until = Math.min(this.lacks.until, this.lacks.at + 2_000)
+  }
+
+  /** A good answer of `count` blocks after `ms`. */
+  measure(count: number, ms: number): void {
+    this.fails = this.spoilt
+    this.lacks = undefined
+    if (count === 0) return
+    const rate = (count * 1_000) / Math.max(1, ms)
+    this.rate = this.rate === 0 ? rate : this.rate * 0.7 + rate * 0.3
+  }
+
+  /** Asked again later each time. */
+  rest(now: number): void {
+    this.fails++
+    this.restUntil = Math.max(this.restUntil, now + Math.min(REST_MAX_MS, REST_MS * 2 ** (this.fails - 1)))
+  }
+
+  /** It sent a wrong body: it is asked last, and little. */
+  spoil(now: number): void {
+    this.spoilt++
+    this.fails = Math.max(this.fails, this.spoilt)
+    this.restUntil = Math.max(this.restUntil, now + Math.min(REST_MAX_MS, REST_MS * 2 ** this.spoilt))
+  }
+
+  lack(height: number, now: number): void {
+    const times = (this.lacks?.times ?? 0) + 1
+    const from = this.lacks != null && this.lacks.until > now ? Math.min(height, this.lacks.height) : height
+    this.lacks = { height: from, at: now, until: now + Math.min(REST_MAX_MS, 2 * REST_MS * 2 ** (times - 1)), times }
+  }
+
+  lacking(height: number, now: number): boolean {
+    return this.lacks != null && this.lacks.until > now && height >= this.lacks.height
+  }
+}

@@ -1,0 +1,275 @@
+import { toHex } from '../hex.js'
+import {
+  BATCH_BYTES,
+  IMPORT_BLOCKS,
+  IMPORT_BYTES,
+  ORPHANED_MS,
+  PARK_DENIALS,
+  PARK_MS,
+  STALL_MAX_MS,
+  STALL_MS,
+  WINDOW_BLOCKS,
+  WINDOW_BYTES
+} from './limit.js'
+import type { ChainView, Place, Source } from './source.js'
+
+/** One body that is wanted, asked for, here, or on its way into the chain. */
+export interface Slot {
+  readonly place: Place
+  readonly key: string
+  /** `gone`: not needed any more. */
+  state: 'wanted' | 'asked' | 'here' | 'importing' | 'gone'
+  bytes: Uint8Array | undefined
+  /** Who sent `bytes`, and whether as its own chain. */
+  from: string | undefined
+  asOwn: boolean
+  /** How often each peer had no such body, or a wrong one. */
+  readonly denials: Map<string, number>
+  /** Imports that left it where it was. */
+  imports: number
+}
+
+/** A request for bodies that is under way. */
+export interface BodiesAsked {
+  readonly id: number
+  readonly peer: string
+  readonly by: 'range' | 'hashes'
+  readonly slots: Slot[]
+  readonly at: number
+  /** Bodies received, which are the first of `slots`. */
+  got: number
+  bytes: number
+}
+
+/** Ranges shorter than this are asked for by hash, which cannot be misunderstood. */
+const MIN_RANGE = 8
+
+/**
+ * The bodies that are downloaded next: the oldest missing ones, as many as fit. Decides who is asked for what, who loses his
+ * batch, what is imported and which branch is given up. Pure: time and peers are passed in.
+ */
+export class Window {
+  slots: Slot[] = []
+  readonly requests = new Map<number, BodiesAsked>()
+  /** The chain moved: look again at what is missing. */
+  dirty = true
+  /** Bytes here that are not imported yet. */
+  held = 0
+  /** How long a peer may hold up the window. */
+  stallMs = STALL_MS
+  #average = 16 << 10
+  /** Since when the oldest missing block is waited for, and in what case. */
+  #wait: { why: string; since: number } | undefined
+  #holding: { request: number; since: number } | undefined
+
+  get front(): Slot | undefined {
+    return this.slots[0]
+  }
+
+  /** Looks at what is missing now. Answers the requests that are not needed any more; they are forgotten here. */
+  refresh(view: ChainView, now: number): BodiesAsked[] {
+    if (!this.dirty) return []
+    this.dirty = false
+    const before = new Map(this.slots.map((slot) => [slot.key, slot]))
+    const front = this.front?.key
+    this.slots = view.missing(WINDOW_BLOCKS).map((place) => {
+      const key = toHex(place.hash)
+      const known = before.get(key)
+      before.delete(key)
+      return known ?? newSlot(place, key)
+    })
+    for (const slot of before.values()) {
+      this.#drop(slot)
+      slot.state = 'gone'
+    }
+    if (this.front?.key !== front) this.#wait = undefined
+    const gone: BodiesAsked[] = []
+    for (const request of this.requests.values()) {
+      if (request.slots.some((slot, i) => i >= request.got && !before.has(slot.key))) continue
+      gone.push(request)
+    }
+    for (const request of gone) this.forget(request)
+    return gone
+  }
+
+  /** Gives out what can be given out, oldest first, to the peer that promises most. */
+  assign(sources: Source[], now: number, nextId: () => number): BodiesAsked[] {
+    const given: BodiesAsked[] = []
+    for (;;) {
+      if (!this.slots.some((slot) => slot.state === 'wanted')) return given
+      const ready = sources.filter((source) => source.ready(now)).sort(promise)
+      let request: BodiesAsked | undefined
+      for (const source of ready) {
+        const slots = this.#batch(source, now)
+        if (slots.length === 0) continue
+        request = this.ask(source, slots, now, nextId())
+        break
+      }
+      if (request == null) return given
+      given.push(request)
+    }
+  }
+
+  ask(source: Source, slots: Slot[], now: number, id: number): BodiesAsked {
+    const linked = slots.every((slot, i) => slot.place.height === slots[0]!.place.height + i)
+    const by = linked && slots.length >= MIN_RANGE && !source.byHash ? 'range' : 'hashes'
+    const request: BodiesAsked = { id, peer: source.id, by, slots, at: now, got: 0, bytes: 0 }
+    for (const slot of slots) slot.state = 'asked'
+    source.inFlight++
+    this.requests.set(id, request)
+    return request
+  }
+
+  /** The next body of an answer. False when it is not the block that was asked for. */
+  receive(request: BodiesAsked, key: string, bytes: Uint8Array): boolean {
+    const slot = request.slots[request.got]
+    if (slot == null || slot.key !== key) return false
+    request.got++
+    request.bytes += bytes.length
+    this.#average += (bytes.length - this.#average) * 0.05
+    if (slot.state !== 'asked') return true
+    slot.state = 'here'
+    slot.bytes = bytes
+    slot.from = request.peer
+    slot.asOwn = request.by === 'range'
+    this.held += bytes.length
+    return true
+  }
+
+  /** The request is over: what did not come is wanted again. */
+  forget(request: BodiesAsked): void {
+    if (!this.requests.delete(request.id)) return
+    for (let i = request.got; i < request.slots.length; i++) {
+      const slot = request.slots[i]!
+      if (slot.state === 'asked') slot.state = 'wanted'
+    }
+  }
+
+  /** The request that holds up the window for too long while another peer could serve it. Its time doubles with each. */
+  stalled(sources: Source[], now: number): BodiesAsked | undefined {
+    const front = this.front
+    const request = front?.state === 'asked' ? this.#requestOf(front) : undefined
+    const other =
+      request != null && sources.some((s) => s.id !== request.peer && s.ready(now) && this.#mayServe(s, front!, now))
+    if (request == null || !other) {
+      this.#holding = undefined
+      return undefined
+    }
+    if (this.#holding?.request !== request.id) this.#holding = { request: request.id, since: now }
+    if (now - this.#holding.since < this.stallMs) return undefined
+    this.#holding = undefined
+    this.stallMs = Math.min(STALL_MAX_MS, this.stallMs * 2)
+    return request
+  }
+
+  /** More is here than there is room for: requests that do not bring the oldest block. */
+  overflowing(): BodiesAsked[] {
+    if (this.held <= WINDOW_BYTES) return []
+    return [...this.requests.values()].filter((request) => !request.slots.includes(this.front!))
+  }
+
+  /** Bodies to import now: the oldest, without a gap. */
+  takeImport(): Slot[] {
+    const slots: Slot[] = []
+    let bytes = 0
+    for (const slot of this.slots) {
+      if (slot.state !== 'here' || slots.length === IMPORT_BLOCKS || bytes > IMPORT_BYTES) break
+      bytes += slot.bytes!.length
+      slots.push(slot)
+    }
+    for (const slot of slots) slot.state = 'importing'
+    return slots
+  }
+
+  /** A body was wrong: it, and all else of that peer that waits here, is fetched again. */
+  discard(peer: string): void {
+    for (const slot of this.slots) if (slot.from === peer && slot.state === 'here') this.empty(slot)
+  }
+
+  empty(slot: Slot): void {
+    this.#drop(slot)
+    slot.state = 'wanted'
+  }
+
+  /** Things go well: the stall time comes down again. */
+  relax(): void {
+    this.stallMs = Math.max(STALL_MS, this.stallMs * 0.85)
+  }
+
+  /**
+   * Whether the branch of the oldest missing block is to be given up, and if not, why nobody can serve it.
+   * A branch is parked when each peer that should have the body denied it, when it did not come for `PARK_MS`, or when nobody
+   * claims it any more. If all peers begin above it, it is not the branch's fault.
+   */
+  verdict(sources: Source[], now: number): { park: string } | { wait: string } | undefined {
+    const front = this.front
+    const full = sources.filter((source) => source.full)
+    if (front == null || front.bytes != null || full.length === 0) {
+      this.#wait = undefined
+      return undefined
+    }
+    const { height } = front.place
+    const claimants = full.filter((source) => source.claims(height))
+    if (claimants.length > 0) {
+      if (claimants.every((source) => (front.denials.get(source.id) ?? 0) >= PARK_DENIALS)) {
+        return { park: `none of ${claimants.length} peers has block ${height}` }
+      }
+      const waited = this.#waited('delivery', now)
+      return waited > PARK_MS ? { park: `nobody delivered block ${height} in ${PARK_MS / 1_000} s` } : undefined
+    }
+    const lowest = Math.min(...full.map((source) => source.lowest))
+    if (lowest > height) {
+      this.#wait = undefined
+      return { wait: `no connected peer serves block ${height}: the lowest offered is ${lowest}` }
+    }
+    const why = `no connected peer claims block ${height} any more`
+    return this.#waited('claim', now) > ORPHANED_MS ? { park: why } : { wait: why }
+  }
+
+  #waited(why: string, now: number): number {
+    if (this.#wait?.why !== why) this.#wait = { why, since: now }
+    return now - this.#wait.since
+  }
+
+  #batch(source: Source, now: number): Slot[] {
+    const slots: Slot[] = []
+    let room = WINDOW_BYTES - this.held
+    for (const request of this.requests.values()) room -= (request.slots.length - request.got) * this.#average
+    for (const slot of this.slots) {
+      const may = slot.state === 'wanted' && this.#mayServe(source, slot, now)
+      if (!may && slots.length > 0) break
+      if (!may) continue
+      room -= this.#average
+      if (room < 0 && slot !== this.front) break
+      slots.push(slot)
+      if (slots.length >= source.batch || slots.length * this.#average > BATCH_BYTES) break
+    }
+    return slots
+  }
+
+  #mayServe(source: Source, slot: Slot, now: number): boolean {
+    const { height } = slot.place
+    return (
+      source.claims(height) && !source.lacking(height, now) && (slot.denials.get(source.id) ?? 0) < PARK_DENIALS
+    )
+  }
+
+  #requestOf(slot: Slot): BodiesAsked | undefined {
+    for (const request of this.requests.values()) if (request.slots.includes(slot, request.got)) return request
+    return undefined
+  }
+
+  #drop(slot: Slot): void {
+    if (slot.bytes != null) this.held -= slot.bytes.length
+    slot.bytes = undefined
+    slot.from = undefined
+  }
+}
+
+export function newSlot(place: Place, key: string): Slot {
+  return { place, key, state: 'wanted', bytes: undefined, from: undefined, asOwn: false, denials: new Map(), imports: 0 }
+}
+
+function promise(a: Source, b: Source): number {
+  return a.fails - b.fails || a.inFlight - b.inFlight || b.rate - a.rate
+}

@@ -1,0 +1,296 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Block, LIARS, Simulation, type Temper, World } from './simulation.js'
+
+/** Turns the clock until the node stands on `tip` and is live; the failure shows where it stands instead. */
+function expectLiveOn(sim: Simulation, tip: Block, ms = 300_000): void {
+  sim.until(() => sim.chain.head === tip && sim.planner.state === 'live', ms)
+  expect({ head: sim.chain.head.height, id: sim.chain.head.id, state: sim.planner.state, why: sim.planner.reason }).toEqual(
+    { head: tip.height, id: tip.id, state: 'live', why: undefined }
+  )
+}
+
+describe('the planner', () => {
+  it('has no peers at first, downloads, and is live', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 5_000)
+    const sim = new Simulation(world)
+    sim.planner.evaluate()
+    expect(sim.planner.state).toBe('no-peers')
+    sim.join('a', 'honest', tip)
+    sim.join('b', 'honest', tip)
+    expectLiveOn(sim, tip)
+    expect(sim.states).toEqual(['headers', 'bodies', 'live'])
+    expect(sim.mostInFlight).toBe(2)
+    expect(sim.asked.get('b')).toBeGreaterThan(3)
+  })
+
+  it('asks for bodies while headers still come', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 9_000)
+    const sim = new Simulation(world)
+    sim.join('a', 'honest', tip)
+    expect(sim.until(() => sim.chain.head.height > 0, 60_000)).toBe(true)
+    expect(sim.chain.known.size).toBeLessThan(9_000)
+  })
+
+  it('is live at once when a peer has nothing more than we', () => {
+    const world = new World()
+    const sim = new Simulation(world)
+    sim.join('a', 'honest', world.genesis)
+    expect(sim.planner.state).toBe('live')
+    expect(sim.asked.size).toBe(0)
+  })
+
+  it('takes its batches from a peer that holds up the window', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 3_000)
+    const sim = new Simulation(world)
+    sim.join('mute', 'silent', tip)
+    sim.join('good', 'honest', tip)
+    const from = sim.time
+    expectLiveOn(sim, tip)
+    // headers: 5 s of patience; the silent peer's two batches: 2 s and 4 s
+    expect(sim.time - from).toBeLessThan(20_000)
+    expect(sim.charged.size).toBe(0)
+  })
+
+  it('leaves a slow peer alone when there is no other', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 600)
+    const sim = new Simulation(world)
+    sim.join('slow', 'slow', tip)
+    expectLiveOn(sim, tip)
+  })
+
+  it('is not held up by a claim of 2^200 work without headers, nor by one that drips', () => {
+    for (const temper of ['boaster', 'dripper', 'silent'] as const) {
+      const world = new World()
+      const tip = world.grow(world.genesis, 100)
+      const sim = new Simulation(world)
+      sim.join('liar', temper, temper === 'silent' ? world.grow(world.genesis, 500) : tip)
+      sim.join('good', 'honest', tip)
+      expectLiveOn(sim, tip, 120_000)
+      // and it stays so, whatever is claimed next
+      sim.states.length = 0
+      for (let i = 0; i < 100; i++) {
+        sim.at(i * 1_000, () => sim.move('liar', temper === 'silent' ? world.grow(tip, 600) : tip))
+      }
+      sim.until(() => false, 100_000)
+      expect(new Set(sim.states)).toEqual(new Set(['live']))
+    }
+  })
+
+  it('gives a new head to gossip for 500 ms, then fetches it from one peer', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world)
+    for (const id of ['a', 'b', 'c']) sim.join(id, 'honest', tip)
+    expectLiveOn(sim, tip)
+    sim.asked.clear()
+    const next = world.grow(tip, 1)
+    for (const id of ['a', 'b', 'c']) sim.move(id, next)
+    const from = sim.time
+    expect(sim.until(() => sim.asked.size > 0, 10_000)).toBe(true)
+    expect(sim.time - from).toBe(500)
+    expectLiveOn(sim, next)
+    expect([...sim.asked.values()].reduce((a, b) => a + b)).toBe(2)
+  })
+
+  it('asks nobody for a head that gossip brought', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world)
+    sim.join('a', 'honest', tip)
+    expectLiveOn(sim, tip)
+    sim.asked.clear()
+    sim.states.length = 0
+    const next = world.grow(tip, 1)
+    sim.at(200, () => {
+      sim.chain.addBlocks([{ block: next, good: true, bytes: new Uint8Array() }])
+      sim.planner.changed()
+    })
+    sim.move('a', next)
+    sim.until(() => false, 5_000)
+    expect(sim.asked.size).toBe(0)
+    expect(sim.states).toEqual(['live'])
+  })
+
+  it('says that it is stalled when all peers begin above what it needs', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 900)
+    const sim = new Simulation(world)
+    sim.join('pruned', 'honest', tip, 500)
+    sim.until(() => false, 200_000)
+    expect(sim.planner.state).toBe('stalled')
+    expect(sim.planner.reason).toMatch(/no connected peer serves block 1: the lowest offered is 500/)
+    expect(sim.states).not.toContain('live')
+    sim.join('archive', 'honest', tip)
+    expectLiveOn(sim, tip)
+  })
+
+  it('gives up a branch whose bodies nobody delivers, and takes it up when somebody does', () => {
+    const world = new World()
+    const good = world.grow(world.genesis, 50)
+    const heavy = world.grow(world.grow(world.genesis, 10), 60)
+    const sim = new Simulation(world)
+    sim.join('withholder', 'withholder', heavy)
+    sim.join('good', 'honest', good)
+    expectLiveOn(sim, good)
+    expect(sim.planner.parked.size).toBe(1)
+    expect(sim.charged.size).toBe(0)
+    sim.join('owner', 'honest', heavy)
+    expectLiveOn(sim, heavy)
+  })
+
+  it('gives up a branch that left with the peer that claimed it', () => {
+    const world = new World()
+    const good = world.grow(world.genesis, 50)
+    const heavy = world.grow(world.genesis, 60)
+    const sim = new Simulation(world)
+    sim.join('withholder', 'silent', heavy)
+    sim.chain.addHeaders(world.path(heavy).slice(1))
+    sim.planner.changed()
+    sim.join('good', 'honest', good)
+    sim.leave('withholder')
+    expectLiveOn(sim, good)
+  })
+
+  it('charges who sends wrong bodies, and nobody else', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 2_000)
+    const sim = new Simulation(world)
+    sim.join('spoiler', 'spoiler', tip)
+    sim.join('good', 'honest', tip)
+    sim.join('slow', 'slow', tip)
+    expectLiveOn(sim, tip)
+    expect([...sim.charged]).toEqual([['spoiler', 'root']])
+  })
+
+  it('charges a bad state only to who serves it as his own chain', () => {
+    const world = new World()
+    const fork = world.grow(world.genesis, 20)
+    const good = world.grow(fork, 20)
+    const bad = world.grow(world.grow(fork, 1, 1n, { badState: true }), 40)
+    const sim = new Simulation(world)
+    sim.join('liar', 'honest', bad)
+    sim.join('good', 'honest', good)
+    expectLiveOn(sim, good)
+    expect([...sim.charged.keys()]).toEqual(['liar'])
+  })
+
+  it('charges bad headers and headers that link to nothing', () => {
+    const world = new World()
+    const good = world.grow(world.genesis, 20)
+    const bad = world.grow(world.grow(good, 1, 1n, { badHeader: true }), 40)
+    const sim = new Simulation(world)
+    sim.join('liar', 'honest', bad)
+    sim.join('good', 'honest', good)
+    expectLiveOn(sim, good)
+    expect([...sim.charged]).toEqual([['liar', 'header']])
+  })
+
+  it('goes on with another peer when the serving one leaves', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 4_000)
+    const sim = new Simulation(world)
+    sim.join('a', 'honest', tip)
+    sim.until(() => sim.chain.head.height > 500, 60_000)
+    sim.leave('a')
+    expect(sim.planner.state).toBe('no-peers')
+    sim.join('b', 'honest', tip)
+    expectLiveOn(sim, tip)
+  })
+
+  it('waits at 200,000 headers ahead of head until bodies follow', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world)
+    sim.join('a', 'honest', tip)
+    sim.until(() => sim.chain.head === tip, 10_000)
+    const source = sim.planner.sources.get('a')!
+    source.last = { hash: tip.hash, height: tip.height + 200_000, work: tip.work + 1n }
+    sim.move('a', world.grow(tip, 100))
+    sim.asked.clear()
+    sim.until(() => false, 2_000)
+    expect(sim.asked.size).toBe(0)
+    source.last = { hash: tip.hash, height: tip.height + 200_000, work: tip.work }
+    sim.until(() => false, 100_000)
+    expect(sim.asked.size).toBe(0)
+    expect(source.doubt).toMatch(/200000 headers/)
+    expect(sim.planner.state).toBe('live')
+  })
+})
+
+const TEMPERS: Temper[] = [
+  'honest',
+  'slow',
+  'silent',
+  'boaster',
+  'spoiler',
+  'withholder',
+  'swapper',
+  'miser',
+  'dripper',
+  'busy',
+  'breaker'
+]
+
+describe('the planner among all kinds of peers', () => {
+  const peer = fc.record({
+    temper: fc.constantFrom(...TEMPERS),
+    /** Which branch, and how much of it. */
+    branch: fc.nat(2),
+    part: fc.integer({ min: 1, max: 10 }),
+    joins: fc.nat(30_000),
+    leaves: fc.option(fc.nat(60_000), { nil: undefined }),
+    /** Moves on to the end of its branch; serves only what is near it. */
+    grows: fc.option(fc.nat(60_000), { nil: undefined }),
+    shrinks: fc.option(fc.nat(60_000), { nil: undefined })
+  })
+  const setting = fc.record({
+    lengths: fc.tuple(fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 60 })),
+    forks: fc.tuple(fc.nat(300), fc.nat(300)),
+    peers: fc.array(peer, { maxLength: 7 }),
+    anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
+  })
+
+  it('ends live at the best honest head, and charges only liars', () => {
+    fc.assert(
+      fc.property(setting, ({ lengths, forks, peers, anchor }) => {
+        const world = new World()
+        const main = world.path(world.grow(world.genesis, lengths[0]))
+        const tips = [
+          main.at(-1)!,
+          world.grow(main[Math.min(forks[0], main.length - 1)]!, lengths[1]),
+          world.grow(main[Math.min(forks[1], main.length - 1)]!, lengths[2])
+        ]
+        const sim = new Simulation(world)
+        // one peer stays to the end and serves everything of its branch; all others may do anything
+        const staying = tips[anchor.branch]!
+        sim.join('anchor', anchor.temper, staying)
+        peers.forEach(({ temper, branch, part, joins, leaves, grows, shrinks }, i) => {
+          const id = `${i}-${temper}`
+          const path = world.path(tips[branch]!)
+          const tip = path[Math.max(1, Math.floor(((path.length - 1) * part) / 10))] ?? world.genesis
+          sim.at(joins, () => sim.join(id, temper, tip))
+          if (grows != null) sim.at(joins + grows, () => sim.move(id, tips[branch]!))
+          if (shrinks != null) sim.at(joins + shrinks, () => sim.peers.has(id) && sim.move(id, sim.peers.get(id)!.tip, tip.height))
+          if (leaves != null) sim.at(joins + leaves, () => sim.peers.has(id) && sim.leave(id))
+        })
+        sim.until(() => false, 100_000)
+        const honest = [...sim.peers.values()].filter(
+          ({ temper, lowest }) => lowest === 0 && ['honest', 'slow', 'breaker'].includes(temper)
+        )
+        const best = honest.reduce((most, { tip }) => (tip.work > most ? tip.work : most), staying.work)
+        const done = sim.until(() => sim.planner.state === 'live' && sim.chain.head.work >= best, 600_000)
+        const where = `${sim.planner.state} (${sim.planner.reason}) at ${sim.chain.head.work} of ${best}`
+        expect(done, where).toBe(true)
+        for (const id of sim.charged.keys()) expect(LIARS, `${id} was charged`).toContain(id.split('-')[1])
+        expect(sim.mostInFlight).toBeLessThanOrEqual(2)
+        expect(sim.planner.window.held).toBe(0)
+      }),
+      { numRuns: 150 }
+    )
+  })
+})
