@@ -29,16 +29,15 @@ export class Tally {
   }
 
   /**
-   * Blocks won per miner up to a head that all share. A height that came in the middle of a batch is taken from another node's view,
-   * or from the one block that was mined there.
+   * Blocks won per miner from height `from` to `to`. A height that came in the middle of a batch is taken from another node's view, or
+   * from the one block that was mined there.
    */
-  wins(height: number): Record<string, number> {
+  wins(to: number, from = 1): Record<string, number> {
     const wins: Record<string, number> = {}
-    for (let at = 1; at <= height; at++) {
-      const seen = [...this.#views.values()].map((view) => view.get(at)).find((won) => won != null)
-      const mined = this.#mined.get(at)
-      const won = seen ?? (mined?.length === 1 ? mined[0] : undefined)
-      const miner = won?.miner ?? 'unknown'
+    for (let height = Math.max(1, from); height <= to; height++) {
+      const seen = [...this.#views.values()].map((view) => view.get(height)).find((won) => won != null)
+      const mined = this.#mined.get(height)
+      const miner = (seen ?? (mined?.length === 1 ? mined[0] : undefined))?.miner ?? 'unknown'
       wins[miner] = (wins[miner] ?? 0) + 1
     }
     return wins

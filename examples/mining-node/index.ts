@@ -5,7 +5,7 @@
 import type { PrivateKey } from '@libp2p/interface'
 import { createNode, type Node } from 'blockwire'
 import { type CoinHeader, type CoinTx, coin, type Miner, miner } from 'blockwire/pow'
-import type { Report } from './event.js'
+import type { NodeEvent, Report } from './event.js'
 import { loadOrCreateKey, nameOf } from './key.js'
 import { reportChain, reportPeers, reportSync } from './watch.js'
 
@@ -63,17 +63,36 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     // started below, so that no event comes before there is someone to hear it
     libp2p: { start: false }
   })
-  reportChain(node, rules, report)
-  reportPeers(node, report)
-  reportSync(node, report)
+  const held = new HeldReport(report)
+  reportChain(node, rules, held.tell)
+  reportPeers(node, held.tell)
+  reportSync(node, held.tell)
   try {
     await node.libp2p.start()
   } catch (err) {
     await Promise.allSettled([node.stop(), digger?.stop()])
     throw err
   }
-  report({ event: 'listening', multiaddrs: node.multiaddrs })
+  held.release({ event: 'listening', multiaddrs: node.multiaddrs })
   return new RunningMiningNode(node, name, digger)
+}
+
+/** Keeps what happens while the node starts, so that `listening` comes first. */
+class HeldReport {
+  #held: NodeEvent[] | undefined = []
+
+  constructor(private readonly report: Report) {}
+
+  readonly tell = (event: NodeEvent): void => {
+    if (this.#held == null) this.report(event)
+    else this.#held.push(event)
+  }
+
+  release(first: NodeEvent): void {
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const event of [first, ...held]) this.report(event)
+  }
 }
 
 class RunningMiningNode implements MiningNode {

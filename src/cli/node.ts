@@ -10,6 +10,7 @@ import { HumanScreen } from './human.js'
 import { jsonLine } from './json.js'
 import { DEFAULT_PORT, listenAddress, type NodeOptions } from './option.js'
 import { choosePort } from './port.js'
+import { DEBUG_IDENTITY, type Welcome } from './screen.js'
 import { stopRequest } from './stop.js'
 
 /** Time for a clean end; after it the process ends anyway, which the store survives. */
@@ -33,29 +34,10 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
       if (text === 'stop mining') running?.mine(false)
       if (text === 'mine') running?.mine(true)
     })
-    const { chain, peerId, multiaddrs } = running.node
-    human?.welcome(
-      {
-        version,
-        network: NETWORK,
-        genesis: toHex(chain.genesis.hash),
-        readyMs: Date.now() - startedAt,
-        role: options.role,
-        name: running.name,
-        peerId: peerId.toString(),
-        data: options.data,
-        height: chain.head.height,
-        movedTo: options.port == null && port !== DEFAULT_PORT ? port : undefined,
-        debugIdentity: options.debugIdentity,
-        multiaddrs,
-        program: process.env.npm_lifecycle_event === 'blockwire' ? 'npm run blockwire --' : 'npx blockwire',
-        blockTime: options.blockTime
-      },
-      running
-    )
-    if (options.json && options.debugIdentity) {
-      warn('warning --debug-identity: anyone can make this key; for tests only')
-    }
+    const movedTo = options.port == null && port !== DEFAULT_PORT ? port : undefined
+    human?.welcome(welcomeOf(options, running, { version, movedTo, readyMs: Date.now() - startedAt }), running)
+    if (options.json && movedTo != null) warn(`port ${DEFAULT_PORT} is taken, using ${movedTo}`)
+    if (options.json && options.debugIdentity) warn(`warning ${DEBUG_IDENTITY}`)
     await stop.asked
     await end(running, report)
     return 0
@@ -87,6 +69,29 @@ async function start(options: NodeOptions, port: number, report: (event: NodeEve
     },
     report
   )
+}
+
+function welcomeOf(
+  options: NodeOptions,
+  { node, name }: MiningNode,
+  more: Pick<Welcome, 'version' | 'movedTo' | 'readyMs'>
+): Welcome {
+  const { chain, peerId, multiaddrs } = node
+  return {
+    ...more,
+    network: NETWORK,
+    genesis: toHex(chain.genesis.hash),
+    role: options.role,
+    name,
+    peerId: peerId.toString(),
+    data: options.data,
+    height: chain.head.height,
+    debugIdentity: options.debugIdentity,
+    multiaddrs,
+    // in a checkout `npx blockwire` would look for a package of that name
+    program: process.env.npm_lifecycle_event === 'blockwire' ? 'npm run blockwire --' : 'npx blockwire',
+    blockTime: options.blockTime
+  }
 }
 
 /** Says goodbye and closes, for at most STOP_MS. */

@@ -27,6 +27,8 @@ export interface Welcome {
   blockTime: number | undefined
 }
 
+export const DEBUG_IDENTITY = '--debug-identity: anyone can make this key; for tests only'
+
 export function welcomeLines(welcome: Welcome): string[] {
   const { version, network, genesis, readyMs, data, height, program, blockTime } = welcome
   const addresses = dialable(welcome.multiaddrs)
@@ -44,7 +46,7 @@ export function welcomeLines(welcome: Welcome): string[] {
         : `${data} (${height === 0 ? 'new chain' : `#${count(height)}`})`
     ),
     ...(welcome.movedTo == null ? [] : [row('port', `${DEFAULT_PORT} is taken, using ${welcome.movedTo}`)]),
-    ...(welcome.debugIdentity ? [row('warning', '--debug-identity: anyone can make this key; for tests only')] : []),
+    ...(welcome.debugIdentity ? [row('warning', DEBUG_IDENTITY)] : []),
     ...addresses.map(({ address, reach }) => row('address', `${address}   ${reach}`)),
     ...(near == null
       ? [row('address', 'none that others can dial; see --host and --announce')]

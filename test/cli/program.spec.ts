@@ -64,7 +64,9 @@ describe('blockwire', () => {
     const old = "Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })"
     const program = new Program('--import', [`data:text/javascript,${encodeURIComponent(old)}`, CLI, 'node'])
     expect(await program.exit).toBe(1)
-    expect(program.stderr).toBe('error BW_NODE_VERSION  blockwire needs Node 22.12 or newer, this is 20.20.2; install a newer Node\n')
+    expect(program.stderr).toBe(
+      'error BW_NODE_VERSION  blockwire needs Node 22.12 or newer, this is 20.20.2; install a newer Node\n'
+    )
     expect(program.stdout).toBe('')
   })
 })
@@ -173,7 +175,7 @@ describe('blockwire node', () => {
 
   it('makes the same identity from the same port when asked to, with a warning', async () => {
     const port = await occupy(0)
-    servers.splice(0).forEach((server) => server.close())
+    servers.pop()?.close()
     const ids = []
     for (let run = 0; run < 2; run++) {
       const node = Program.node('--debug-identity', '--port', String(port))
@@ -187,8 +189,18 @@ describe('blockwire node', () => {
   it('tells both sides why nodes of different chains refuse each other', async () => {
     const one = Program.node('--block-time', '2')
     const other = Program.node('--block-time', '3', '--seed', await one.address())
-    expect(await one.event('refused')).toMatchObject({ code: 'genesis', field: 'params.blockTime', ours: '2000', theirs: '3000' })
-    expect(await other.event('refused')).toMatchObject({ code: 'genesis', field: 'params.blockTime', ours: '3000', theirs: '2000' })
+    expect(await one.event('refused')).toMatchObject({
+      code: 'genesis',
+      field: 'params.blockTime',
+      ours: '2000',
+      theirs: '3000'
+    })
+    expect(await other.event('refused')).toMatchObject({
+      code: 'genesis',
+      field: 'params.blockTime',
+      ours: '3000',
+      theirs: '2000'
+    })
   })
 
   it('ends quietly when nobody reads its output any more', async () => {

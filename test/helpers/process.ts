@@ -12,6 +12,13 @@ export interface CliEvent {
   [field: string]: unknown
 }
 
+/** When each event came, in ms since 1970. */
+const arrivals = new WeakMap<CliEvent, number>()
+
+export function arrivalOf(event: CliEvent): number {
+  return arrivals.get(event) ?? Number.NaN
+}
+
 /** A program of the build as a child process, with its output at hand. Killed by `killAll` whatever happens. */
 export class Program {
   static #all = new Set<Program>()
@@ -30,7 +37,7 @@ export class Program {
 
   constructor(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
     this.child = spawn(process.execPath, [file, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env }
     })
     Program.#all.add(this)
@@ -38,7 +45,12 @@ export class Program {
       this.stdout += text
       const lines = (this.#rest + text).split('\n')
       this.#rest = lines.pop() ?? ''
-      for (const line of lines) if (line.startsWith('{')) this.events.push(JSON.parse(line) as CliEvent)
+      for (const line of lines) {
+        if (!line.startsWith('{')) continue
+        const event = JSON.parse(line) as CliEvent
+        arrivals.set(event, Date.now())
+        this.events.push(event)
+      }
       this.#wake()
     })
     this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
@@ -126,6 +138,11 @@ export class Program {
       this.#watchers.add(check)
       check()
     })
+  }
+
+  /** The node stays connected and follows the others. */
+  stopMining(): void {
+    this.child.send('stop mining')
   }
 
   /** Sends a signal and resolves with the exit code. */
