@@ -1,0 +1,119 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import type { ConnectionManager } from '@libp2p/interface-internal'
+import type { Clock } from '../clock.js'
+import { pause } from './pause.js'
+import type { IdentifyPort } from './siblings.js'
+import { isDirect, survivorOf } from './survivor.js'
+
+/** A connection that is not identified by then belongs to nobody and is closed. identify itself gives up after 5 s. */
+export const IDENTIFY_MS = 15_000
+/** How long closing may take before a connection is cut. */
+const CLOSE_MS = 1000
+const REPAIR_TRIES = 3
+const REPAIR_AGAIN_MS = 500
+
+export interface LinksInit {
+  clock: Clock
+  self: PeerId
+  connectionManager: ConnectionManager
+  /** libp2p's identify, when it stands beside us. */
+  identify(): IdentifyPort | undefined
+  /** Aborts when the service stops. */
+  signal(): AbortSignal
+  /** Takes care of work that goes on by itself. It does not reject. */
+  spawn(task: Promise<unknown>): void
+  /** This one stays, the others to the same peer are being closed. */
+  onSurvivor(connection: Connection): void
+}
+
+/**
+ * One connection per peer. The connection gater decides that before an upgrade; what slips through is settled here: both ends keep the
+ * lower ID's dial, close the other, and identify what stays once more, which opens gossip's streams on it again. Without that gossip
+ * would be dead one way, for ever and silently, as soon as an identified duplicate closes.
+ */
+export class Links {
+  readonly #init: LinksInit
+  readonly #identified = new WeakSet<Connection>()
+  readonly #strangers = new Map<Connection, number>()
+
+  constructor(init: LinksInit) {
+    this.#init = init
+  }
+
+  opened(connection: Connection): void {
+    this.#strangers.set(connection, this.#init.clock.now())
+  }
+
+  identified(connection: Connection): void {
+    this.#strangers.delete(connection)
+    this.#identified.add(connection)
+    this.#settle(connection.remotePeer)
+  }
+
+  /** Answers the connections that are left to that peer. */
+  closed(connection: Connection): Connection[] {
+    this.#strangers.delete(connection)
+    const { connectionManager, self, spawn } = this.#init
+    const left = connectionManager
+      .getConnections(connection.remotePeer)
+      .filter((other) => other !== connection && other.status === 'open')
+    const survivor = survivorOf(left, self)
+    if (survivor != null && this.#identified.has(connection)) {
+      if (this.#identified.has(survivor)) this.#init.onSurvivor(survivor)
+      spawn(this.identify(survivor))
+    }
+    return left
+  }
+
+  /** Closes what was not identified in time. */
+  sweep(): void {
+    const limit = this.#init.clock.now() - IDENTIFY_MS
+    for (const [connection, since] of this.#strangers) {
+      if (connection.status !== 'open') this.#strangers.delete(connection)
+      else if (since <= limit) {
+        this.#strangers.delete(connection)
+        this.#init.spawn(this.close(connection))
+      }
+    }
+  }
+
+  clear(): void {
+    this.#strangers.clear()
+  }
+
+  /** Closes a connection, and cuts it when that takes too long. */
+  async close(connection: Connection): Promise<void> {
+    try {
+      await connection.close({ signal: AbortSignal.timeout(CLOSE_MS) })
+    } catch (err) {
+      connection.abort(err instanceof Error ? err : new Error('could not be closed'))
+    }
+  }
+
+  /** Identifies a connection once more. Another round may be under way, so it is tried a few times. */
+  async identify(connection: Connection): Promise<void> {
+    const { clock } = this.#init
+    const identify = this.#init.identify()
+    const signal = this.#init.signal()
+    if (identify == null) return
+    for (let i = 0; i < REPAIR_TRIES && connection.status === 'open' && !signal.aborted; i++) {
+      try {
+        await identify.identify(connection, { signal: AbortSignal.any([signal, AbortSignal.timeout(IDENTIFY_MS)]) })
+        return
+      } catch {
+        await pause(clock, REPAIR_AGAIN_MS, signal)
+      }
+    }
+  }
+
+  /** Closes duplicates as soon as the one that stays is identified. */
+  #settle(peer: PeerId): void {
+    const { connectionManager, self, spawn, onSurvivor } = this.#init
+    const open = connectionManager.getConnections(peer).filter(isDirect)
+    if (open.length < 2) return
+    const survivor = survivorOf(open, self)
+    if (survivor == null || !this.#identified.has(survivor)) return
+    onSurvivor(survivor)
+    for (const other of open) if (other !== survivor) spawn(this.close(other))
+  }
+}

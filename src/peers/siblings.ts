@@ -1,0 +1,48 @@
+import type { Connection, NewStreamOptions, PeerId } from '@libp2p/interface'
+import type { TypedEventTarget } from 'main-event'
+
+/** What `peers` needs of the chain: its name in protocol IDs. */
+export interface ChainPort {
+  readonly id: string
+}
+
+/** What a peer said of itself in its hello, as far as `peers` cares. */
+export interface StatusPeer {
+  peer: PeerId
+  connection: Connection
+  role: 'full' | 'light' | 'seed'
+}
+
+/** What `peers` needs of a service that decides who belongs to the network; `status` is one. */
+export interface StatusPort
+  extends Pick<
+    TypedEventTarget<{ join: CustomEvent<StatusPeer>; leave: CustomEvent<{ peer: PeerId; reason: string }> }>,
+    'addEventListener' | 'removeEventListener'
+  > {
+  goodbye(peer: PeerId, code: number): Promise<void>
+  refusal(peer: PeerId): object | undefined
+}
+
+/** libp2p's identify, with which gossip is repaired after a duplicate connection. */
+export interface IdentifyPort {
+  identify(connection: Connection, options?: NewStreamOptions): Promise<unknown>
+}
+
+/** Services that may stand beside `peers` in a node, by their keys. */
+export interface Siblings {
+  chain: ChainPort | undefined
+  status: StatusPort | undefined
+  identify: IdentifyPort | undefined
+}
+
+/** Reads them when all services exist: libp2p's components throw for a name that is missing. */
+export function siblings(components: object): Siblings {
+  const read = <K extends keyof Siblings>(key: K): Siblings[K] => {
+    try {
+      return (components as Siblings)[key]
+    } catch {
+      return undefined
+    }
+  }
+  return { chain: read('chain'), status: read('status'), identify: read('identify') }
+}
