@@ -5,6 +5,7 @@ import { type Clock, systemClock } from '../clock.js'
 import { fromHex, toHex } from '../hex.js'
 import type { Gossip } from './gossip.js'
 import { type Orphan, Orphans } from './orphans.js'
+import { type BlocksSync, Searches } from './search.js'
 import type { Topic, TopicMessage } from './topic.js'
 
 export interface BlocksInit {
@@ -37,11 +38,6 @@ export interface BlocksChain {
   ): void
 }
 
-export interface BlocksSync {
-  /** True when the block `hash` has its body here afterwards. */
-  fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
-}
-
 export interface Blocks {
   /** Blocks that wait for their parent, and their bytes. */
   readonly held: { readonly blocks: number; readonly bytes: number }
@@ -66,20 +62,10 @@ export function blocks(init: BlocksInit = {}): (components: BlocksComponents) =>
 const FRESH_BLOCKS = 6
 /** Blocks that are checked and wait for the chain's queue. */
 const MAX_ADDING = { blocks: 64, bytes: 64 * 1_048_576 }
-/** Peers of whom one missing parent is asked, one after the other. */
-const MAX_ASKED = 8
 
 interface HeldBlock extends Orphan {
   readonly from: PeerId
   settle(verdict: Verdict): void
-}
-
-/** The search for one missing parent. There while something waits for it. */
-interface Search {
-  readonly asked: Set<string>
-  readonly next: PeerId[]
-  readonly abort: AbortController
-  running: boolean
 }
 
 class BlocksService implements Blocks, Startable {
@@ -89,10 +75,11 @@ class BlocksService implements Blocks, Startable {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #orphans = new Orphans<HeldBlock>()
-  readonly #searches = new Map<string, Search>()
-  readonly #adding = { blocks: 0, bytes: 0 }
+  /** Hex of the hashes of blocks that wait for the chain's queue: nobody need be asked for them. */
+  readonly #adding = new Set<string>()
+  #addingBytes = 0
   #topic: Topic | undefined
-  #sync: BlocksSync | undefined
+  #searches: Searches | undefined
   #started = false
   #cancelTimer: () => void = () => {}
 
@@ -108,7 +95,8 @@ class BlocksService implements Blocks, Startable {
   }
 
   start(): void {
-    this.#sync = sibling(this.#components)
+    const sync = sibling(this.#components)
+    if (sync != null) this.#searches = new Searches(sync, (missing) => this.#connect(missing), this.#log)
     this.#started = true
     this.#chain.addEventListener('block', this.#onBlock)
     this.#chain.addEventListener('head', this.#onChange)
@@ -127,8 +115,7 @@ class BlocksService implements Blocks, Startable {
     this.#chain.removeEventListener('head', this.#onChange)
     this.#chain.removeEventListener('target', this.#onChange)
     this.#cancelTimer()
-    for (const search of this.#searches.values()) search.abort.abort()
-    this.#searches.clear()
+    this.#searches?.stop()
     for (const orphan of this.#orphans.expire(Number.POSITIVE_INFINITY)) orphan.settle(ignore('unknown-parent'))
   }
 
@@ -137,7 +124,7 @@ class BlocksService implements Blocks, Startable {
   }
 
   #validate(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {
-    if (!this.#started) return ignore('full')
+    if (!this.#started) return ignore('error', 'the node is not started')
     const checked = this.#chain.check(message.data)
     if (!lacksParent(checked.verdict)) return this.#take(message.data, checked)
     const { hash, header } = checked
@@ -159,11 +146,13 @@ class BlocksService implements Blocks, Startable {
 
   /** What is told of a block whose parent is known; the rest goes on behind it. */
   #take(bytes: Uint8Array, { verdict, hash }: { verdict: Verdict; hash?: Uint8Array }): Verdict {
+    if (hash == null) return verdict
     if (verdict.result === 'accept') {
-      if (this.#adding.blocks >= MAX_ADDING.blocks || this.#adding.bytes + bytes.length > MAX_ADDING.bytes)
+      if (this.#adding.size >= MAX_ADDING.blocks || this.#addingBytes + bytes.length > MAX_ADDING.bytes) {
         return ignore('full')
+      }
       void this.#add(bytes, hash)
-    } else if (verdict.result === 'ignore' && verdict.reason === 'known' && hash != null) {
+    } else if (verdict.result === 'ignore' && verdict.reason === 'known') {
       return this.#fresh(hash) ? ACCEPT : verdict
     } else if (verdict.result === 'ignore' && verdict.reason === 'future') {
       // the chain parks it until it is due
@@ -178,9 +167,10 @@ class BlocksService implements Blocks, Startable {
     return (known === 'valid' || known === 'body') && height > this.#chain.head.height - FRESH_BLOCKS
   }
 
-  async #add(bytes: Uint8Array, hash: Uint8Array | undefined): Promise<void> {
-    this.#adding.blocks++
-    this.#adding.bytes += bytes.length
+  async #add(bytes: Uint8Array, hash: Uint8Array): Promise<void> {
+    const key = toHex(hash)
+    this.#adding.add(key)
+    this.#addingBytes += bytes.length
     try {
       // a state that is bad is never charged to who gossiped it
       const verdict = await this.#chain.add(bytes)
@@ -188,10 +178,11 @@ class BlocksService implements Blocks, Startable {
     } catch (err) {
       this.#log.error('could not add a gossiped block - %e', err)
     } finally {
-      this.#adding.blocks--
-      this.#adding.bytes -= bytes.length
+      this.#adding.delete(key)
+      this.#addingBytes -= bytes.length
     }
-    if (hash != null) this.#connect(toHex(hash))
+    this.#connect(key)
+    for (const child of this.#orphans.children(key)) this.#seek(key, child.from)
   }
 
   #hold(block: HeldBlock): void {
@@ -216,9 +207,7 @@ class BlocksService implements Blocks, Startable {
   }
 
   #tidy(parent: string): void {
-    if (this.#orphans.awaited(parent)) return
-    this.#searches.get(parent)?.abort.abort()
-    this.#searches.delete(parent)
+    if (!this.#orphans.awaited(parent)) this.#searches?.end(parent)
   }
 
   #schedule(): void {
@@ -236,32 +225,8 @@ class BlocksService implements Blocks, Startable {
 
   /** Asks this peer for what is missing below, once per missing block and peer. */
   #seek(parent: string, from: PeerId): void {
-    if (this.#sync == null || !this.#started) return
     const missing = this.#orphans.missing(parent)
-    let search = this.#searches.get(missing)
-    if (search == null) {
-      search = { asked: new Set(), next: [], abort: new AbortController(), running: false }
-      this.#searches.set(missing, search)
-    }
-    const peer = from.toString()
-    if (search.asked.has(peer) || search.asked.size >= MAX_ASKED) return
-    search.asked.add(peer)
-    search.next.push(from)
-    if (!search.running) void this.#search(this.#sync, missing, search)
-  }
-
-  async #search(sync: BlocksSync, missing: string, search: Search): Promise<void> {
-    const { signal } = search.abort
-    search.running = true
-    for (let from = search.next.shift(); from != null && !signal.aborted; from = search.next.shift()) {
-      try {
-        if (await sync.fetchBranch(fromHex(missing), from, { signal })) break
-      } catch (err) {
-        if (!signal.aborted) this.#log('could not fetch %s from %p - %e', missing, from, err)
-      }
-    }
-    search.running = false
-    if (!signal.aborted) this.#connect(missing)
+    if (this.#started && !this.#adding.has(missing)) this.#searches?.ask(missing, from)
   }
 
   /** Takes up what waited for this block, if it is here now. */

@@ -17,7 +17,6 @@ export {
   type BlocksChain,
   type BlocksComponents,
   type BlocksInit,
-  type BlocksSync,
   blocks
 } from './blocks.js'
 export {
@@ -29,4 +28,5 @@ export {
   gossip
 } from './gossip.js'
 export { MESSAGE_ID_BYTES, messageId } from './message-id.js'
+export type { BlocksSync } from './search.js'
 export type { Topic, TopicEvents, TopicMessage, TopicOptions } from './topic.js'

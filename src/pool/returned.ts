@@ -1,0 +1,48 @@
+import { splitBlock, txId } from '../chain/block.js'
+import type { Limits } from '../chain/rules.js'
+import type { Verdict } from '../chain/verdict.js'
+import { toHex } from '../hex.js'
+import type { Entry } from './entries.js'
+
+/** Of a deeper reorganisation only the last blocks' transactions come back. */
+const MAX_BLOCKS = 100
+
+interface ReturnedChain<Tx> {
+  readonly limits: Required<Limits>
+  checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx }
+  block(hash: Uint8Array): Promise<Uint8Array | undefined>
+}
+
+/** Blocks that left the head chain, and the transactions that come back from them. */
+export class Returned<Tx> {
+  #blocks: Uint8Array[] = []
+
+  constructor(private readonly chain: ReturnedChain<Tx>) {}
+
+  /** Blocks whose transactions were not taken yet. */
+  get size(): number {
+    return this.#blocks.length
+  }
+
+  /** These blocks left the head chain, lowest first. */
+  note(blocks: Uint8Array[]): void {
+    this.#blocks = [...this.#blocks, ...blocks].slice(-MAX_BLOCKS)
+  }
+
+  /** Their transactions, each once, in their order, without those that `isKnown` knows. */
+  async take(isKnown: (key: string) => boolean): Promise<Entry<Tx>[]> {
+    const entries = new Map<string, Entry<Tx>>()
+    for (const hash of this.#blocks.splice(0)) {
+      const block = await this.chain.block(hash)
+      if (block == null) continue
+      for (const view of splitBlock(block, this.chain.limits).txs) {
+        const key = toHex(txId(view))
+        if (isKnown(key) || entries.has(key)) continue
+        const bytes = view.slice()
+        const { verdict, id, tx } = this.chain.checkTx(bytes)
+        if (verdict.result === 'accept' && tx !== undefined) entries.set(key, { key, id, bytes, tx, source: undefined })
+      }
+    }
+    return [...entries.values()]
+  }
+}
