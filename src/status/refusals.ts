@@ -1,0 +1,43 @@
+import type { PeerId } from '@libp2p/interface'
+import type { Difference } from './hello.js'
+
+/** A peer that follows another chain. */
+export interface Refusal extends Difference {
+  peer: PeerId
+  /** They refused us; else we them. */
+  byThem: boolean
+}
+
+const MAX_REFUSALS = 1_000
+
+/**
+ * Whom not to dial again: peers of other chains. One is forgotten when our values change, when it shows other values or dials us,
+ * when 1,000 newer ones are remembered, and on restart.
+ */
+export class Refusals {
+  readonly #byPeer = new Map<string, { refusal: Refusal; ours: string }>()
+
+  /** `ours`: our values at that time, as one text. */
+  set(refusal: Refusal, ours: string): void {
+    const key = refusal.peer.toString()
+    this.#byPeer.delete(key)
+    this.#byPeer.set(key, { refusal, ours })
+    if (this.#byPeer.size > MAX_REFUSALS) this.#byPeer.delete(this.#byPeer.keys().next().value!)
+  }
+
+  get(peer: PeerId, ours: string): Refusal | undefined {
+    const known = this.#byPeer.get(peer.toString())
+    if (known == null) return undefined
+    if (known.ours === ours) return known.refusal
+    this.#byPeer.delete(peer.toString())
+    return undefined
+  }
+
+  forget(peer: PeerId): void {
+    this.#byPeer.delete(peer.toString())
+  }
+
+  clear(): void {
+    this.#byPeer.clear()
+  }
+}
