@@ -2,6 +2,7 @@ import { ed25519 as noble } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { equalBytes } from '../hex.js'
 import type { KeyPair } from './ed25519.js'
+import { isSound } from './point.js'
 
 const { Point } = noble
 
@@ -21,12 +22,12 @@ export const ed25519 = {
   verify(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
     if (signature.length !== 64 || publicKey.length !== 32) return false
     const r = signature.subarray(0, 32)
+    if (!isSound(publicKey) || !isSound(r)) return false
     const s = littleEndian(signature.subarray(32))
     const order = Point.Fn.ORDER
     if (s >= order) return false
     try {
-      // loose decoding of the key, as OpenSSL does it
-      const key = Point.fromBytes(publicKey, true)
+      const key = Point.fromBytes(publicKey)
       const k = littleEndian(sha512(concat(r, publicKey, message))) % order
       const point = Point.BASE.multiplyUnsafe(s).subtract(key.multiplyUnsafe(k))
       return equalBytes(point.toBytes(), r)
