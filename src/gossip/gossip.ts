@@ -174,18 +174,20 @@ class GossipService implements Gossip, Startable, TopicHost {
     }
     // gossipsub would remember what it could not send, and refuse it later as a duplicate
     if (!this.#active(topic)) return { recipients: 0 }
-    const go = await new Promise<boolean>((resolve, refuse) => {
-      const turn = {
-        priority: topic.priority,
-        bytes: data.byteLength,
-        go: () => resolve(true),
-        drop: () => resolve(false)
+    return new Promise((resolve, refuse) => {
+      const drop = (): void => resolve({ recipients: 0 })
+      const go = async (): Promise<void> => {
+        if (!this.#active(topic)) return drop()
+        try {
+          const { recipients } = await this.pubsub.publish(topic.name, data)
+          resolve({ recipients: recipients.length })
+        } catch (err) {
+          refuse(err)
+        }
       }
+      const turn = { priority: topic.priority, bytes: data.byteLength, go, drop }
       if (!this.#pacer.run(turn)) refuse(new RefusedError('full', 'too much waits to be published'))
     })
-    if (!go || !this.#active(topic)) return { recipients: 0 }
-    const { recipients } = await this.pubsub.publish(topic.name, data)
-    return { recipients: recipients.length }
   }
 
   close(topic: GossipTopic): void {

@@ -13,7 +13,8 @@ export interface Turn {
   /** Higher goes first; equal ones go in order. */
   priority: number
   bytes: number
-  go(): void
+  /** A promise: the bytes are on no link before it settles. It never rejects. */
+  go(): void | Promise<void>
   /** The service stops. */
   drop(): void
 }
@@ -43,6 +44,8 @@ export class Pacer {
   readonly #waiting: Turn[] = []
   #waitingBytes = 0
   #sentSinceLook = LOOK_BYTES
+  /** Bytes of those that are gone but on no link yet. */
+  #flying = 0
   /** Since when a stream is over the mark, and what it held then. */
   readonly #slow = new Map<Link['stream'], { since: number; held: number }>()
   readonly #cut = new WeakSet<Link['stream']>()
@@ -81,10 +84,17 @@ export class Pacer {
 
   #send(turn: Turn): void {
     this.#sentSinceLook += turn.bytes
-    turn.go()
+    const sending = turn.go()
+    if (!(sending instanceof Promise)) return
+    this.#flying += turn.bytes
+    void sending.then(() => {
+      this.#flying -= turn.bytes
+      if (this.#waiting.length > 0) this.#pump()
+    })
   }
 
   #free(): boolean {
+    if (this.#flying >= LOOK_BYTES) return false
     if (this.#sentSinceLook < LOOK_BYTES && this.#slow.size === 0) return true
     this.#sentSinceLook = 0
     return this.#congested().length === 0
@@ -114,7 +124,8 @@ export class Pacer {
   }
 
   #wait(): void {
-    if (this.#stopWaiting != null) return
+    // what is flying wakes us when it has landed
+    if (this.#stopWaiting != null || this.#flying >= LOOK_BYTES) return
     const streams = this.#congested().map((link) => link.stream)
     const wake = (): void => {
       this.#stopWaiting?.()

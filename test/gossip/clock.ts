@@ -1,0 +1,34 @@
+import type { Clock } from '../../dist/src/clock.js'
+
+/** A clock that is turned by hand. */
+export class HandClock implements Clock {
+  #now = 1_700_000_000_000
+  readonly #timers = new Set<{ at: number; task: () => void }>()
+
+  now(): number {
+    return this.#now
+  }
+
+  after(ms: number, task: () => void): () => void {
+    const timer = { at: this.#now + ms, task }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  /** Timers that have not run. */
+  get waiting(): number {
+    return this.#timers.size
+  }
+
+  turn(ms: number): void {
+    const until = this.#now + ms
+    for (;;) {
+      const due = [...this.#timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
+      if (due == null) break
+      this.#timers.delete(due)
+      this.#now = Math.max(this.#now, due.at)
+      due.task()
+    }
+    this.#now = until
+  }
+}
