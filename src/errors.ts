@@ -111,6 +111,30 @@ export class StoreWriteError extends BlockwireError {
   }
 }
 
+/** Something that the store must hold is not there or damaged. */
+export class StoreReadError extends BlockwireError {
+  constructor(what: string, cause?: unknown) {
+    super('StoreReadError', 'BW_STORE_READ', `${what} is missing from the store or damaged`, {
+      fix: 'check the disk; what is missing is fetched again from peers, and a restart checks the store',
+      cause
+    })
+  }
+}
+
+/** A rule of the app threw where it should have answered. What it judged was ignored, nobody was charged. */
+export class RuleError extends BlockwireError {
+  constructor(
+    /** Which one, e.g. `state.applyTx`. */
+    readonly rule: string,
+    cause: unknown
+  ) {
+    super('RuleError', 'BW_RULE', `rules.${rule} threw: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      fix: 'let the rule answer { reject } or { ignore }; the error that it threw is the cause of this one',
+      cause
+    })
+  }
+}
+
 /** A heavier branch forks off deeper than `maxReorg`: it is not followed. */
 export class ReorgTooDeepError extends BlockwireError {
   constructor(depth: number, maxReorg: number, hash: string) {

@@ -1,0 +1,213 @@
+import { equalBytes } from '../hex.js'
+import type { Core } from './core.js'
+import { execute, type Outcome } from './execution.js'
+import type { Piece } from './inspector.js'
+import type { BaseHeader } from './rules.js'
+import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
+import {
+  blockKey,
+  bytesKey,
+  encodeHeaderRecord,
+  encodeHeight,
+  heightKey,
+  metaKey,
+  TABLE,
+  type Writing
+} from './store.js'
+import type { Entry } from './tree.js'
+
+/** A block about to join the head chain. */
+interface Joining<Header> {
+  entry: Entry<Header>
+  bytes: Uint8Array
+  txs: number
+  undo: Uint8Array | undefined
+}
+
+const HEAD = metaKey('head')
+
+/**
+ * A move of the head, prepared in memory: blocks taken back, blocks applied, all in one atomic batch. Until `commit` nothing else
+ * knows of it, and if it fails nothing has happened.
+ */
+export class Advance<Header extends BaseHeader, Tx> {
+  readonly #core: Core<Header, Tx>
+  readonly #overlay: Overlay
+  readonly #writing: Writing
+  readonly #joining: Joining<Header>[] = []
+  readonly #dropped: Entry<Header>[] = []
+  #common: Entry<Header>
+  #top: Entry<Header>
+
+  constructor(core: Core<Header, Tx>) {
+    this.#core = core
+    this.#overlay = new Overlay((key) => core.store.read(bytesKey(TABLE.state, key)))
+    this.#writing = core.store.write()
+    this.#common = this.#top = core.tree.head
+  }
+
+  /** Where the head would be. */
+  get top(): Entry<Header> {
+    return this.#top
+  }
+
+  /** Blocks that would join. */
+  get size(): number {
+    return this.#joining.length
+  }
+
+  /** Of what would be written, about. */
+  get bytes(): number {
+    return this.#writing.bytes + this.#overlay.bytes
+  }
+
+  /** Takes the topmost block of the head chain back. False where its undo record is missing or damaged. */
+  async drop(): Promise<boolean> {
+    const entry = this.#common
+    const { store, terms } = this.#core
+    if (terms.rules.state != null) {
+      const bytes = await store.read(blockKey(TABLE.undo, entry.at.height, entry.at.hash))
+      const record = bytes == null ? undefined : decodeUndo(bytes)
+      if (record == null) return false
+      this.#overlay.revert(record)
+    }
+    this.#dropped.push(entry)
+    this.#common = this.#top = entry.parent!
+    return true
+  }
+
+  /**
+   * Applies a block on the top. `fresh`: its header is not stored yet, either. Anything but `true` leaves everything as it was before
+   * this block.
+   */
+  apply(entry: Entry<Header>, piece: Piece<Header, Tx>, txs: Tx[], fresh: boolean): Outcome | Promise<Outcome> {
+    const { state } = this.#core.terms.rules
+    if (state == null) return this.#join(entry, piece, fresh, undefined)
+    this.#overlay.begin()
+    const ctx = { height: entry.at.height, parent: this.#top.at, header: entry.at.header }
+    if (state.reads != null && !this.#core.store.immediate) {
+      return this.#prefetch(txs).then(() => this.#settle(execute(state, txs, ctx, this.#overlay), entry, piece, fresh))
+    }
+    return this.#settle(execute(state, txs, ctx, this.#overlay), entry, piece, fresh)
+  }
+
+  /** Writes all of it. False when that failed: then the head stands where it stood. */
+  async commit(sync: boolean): Promise<boolean> {
+    const { tree } = this.#core
+    const before = tree.head
+    const head = this.#top
+    const undoFrom = Math.max(this.#core.undoFrom, head.at.height - this.#core.maxReorg + 1)
+    this.#encode(before, head, undoFrom)
+    if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync))) return false
+    const target = tree.target
+    const dropped = this.#dropped.toReversed()
+    this.#core.undoFrom = undoFrom
+    if (this.#core.terms.rules.state != null) tree.floor = undoFrom - 1
+    const gone = tree.move(
+      this.#common,
+      this.#joining.map(({ entry }) => entry)
+    )
+    this.#core.trash.push(...gone)
+    this.#leave(target)
+    this.#announce(before, dropped)
+    return true
+  }
+
+  async #prefetch(txs: Tx[]): Promise<void> {
+    const reads = this.#core.terms.rules.state?.reads
+    if (reads == null) return
+    try {
+      await this.#overlay.prefetch(txs.flatMap((tx) => reads.call(this.#core.terms.rules.state, tx)))
+    } catch {
+      // only a hint: what is wrong with a key shows when it is read
+    }
+  }
+
+  #settle(
+    outcome: Outcome | Promise<Outcome>,
+    entry: Entry<Header>,
+    piece: Piece<Header, Tx>,
+    fresh: boolean
+  ): Outcome | Promise<Outcome> {
+    if (isPromise(outcome)) return outcome.then((settled) => this.#settle(settled, entry, piece, fresh))
+    if (outcome !== true) {
+      this.#overlay.rollback(0)
+      return outcome
+    }
+    const undo = this.#overlay.undo()
+    return isPromise(undo)
+      ? undo.then((record) => this.#join(entry, piece, fresh, record))
+      : this.#join(entry, piece, fresh, undo)
+  }
+
+  #join(entry: Entry<Header>, piece: Piece<Header, Tx>, fresh: boolean, undo: Before[] | undefined): true {
+    const { at } = entry
+    if (fresh) {
+      this.#writing.put(blockKey(TABLE.header, at.height, at.hash), encodeHeaderRecord(at.work, piece.headerBytes))
+      this.#writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(at.height))
+    }
+    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
+    const record = undo == null ? undefined : encodeUndo(undo)
+    this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
+    this.#top = entry
+    return true
+  }
+
+  #encode(before: Entry<Header>, head: Entry<Header>, undoFrom: number): void {
+    const writing = this.#writing
+    for (const { at } of this.#dropped) writing.del(blockKey(TABLE.undo, at.height, at.hash))
+    for (let height = before.at.height; height > head.at.height; height--) writing.del(heightKey(TABLE.main, height))
+    for (const { entry, undo } of this.#joining) {
+      writing.put(heightKey(TABLE.main, entry.at.height), entry.at.hash)
+      if (undo != null && entry.at.height >= undoFrom)
+        writing.put(blockKey(TABLE.undo, entry.at.height, entry.at.hash), undo)
+    }
+    if (this.#core.terms.rules.state != null) {
+      const last = Math.min(undoFrom - 1, this.#common.at.height)
+      for (let height = this.#core.undoFrom; height <= last; height++) {
+        const entry = this.#core.tree.mainAt(height)
+        if (entry != null) writing.del(blockKey(TABLE.undo, height, entry.at.hash))
+      }
+      for (const { key, value } of this.#overlay.changes()) {
+        if (value == null) writing.del(bytesKey(TABLE.state, key))
+        else writing.put(bytesKey(TABLE.state, key), value)
+      }
+    }
+    const record = new Uint8Array(38)
+    record.set(head.at.hash)
+    record.set(encodeHeight(head.at.height), 32)
+    writing.put(HEAD, record)
+  }
+
+  /** Says why a target was given up, when it is because its branch forks off too deep by now. */
+  #leave(target: Entry<Header>): void {
+    const { tree } = this.#core
+    if (target === tree.target || target.invalid != null || target.parked || !tree.better(target.at, tree.head.at))
+      return
+    const forkHeight = tree.forkHeight(target)
+    if (!tree.tooDeep(forkHeight)) return
+    this.#core.warnDeep(tree.branch(target)[0]?.key ?? target.key, forkHeight, target.at.hash)
+  }
+
+  #announce(before: Entry<Header>, dropped: Entry<Header>[]): void {
+    const core = this.#core
+    const head = core.tree.head
+    core.announceTarget()
+    if (dropped.length > 0) {
+      core.emit('reorg', {
+        from: before.at,
+        to: head.at,
+        common: this.#common.at,
+        dropped: dropped.map(({ at }) => at),
+        added: this.#joining.map(({ entry }) => entry.at)
+      })
+    }
+    if (core.listens('block')) {
+      for (const { entry, bytes, txs } of this.#joining) {
+        const { hash, height, header } = entry.at
+        core.emit('block', { hash, height, header, bytes, txs })
+      }
+    }
+    if (!equalBytes(before.at.hash, head.at.hash)) core.emit('head', head.at)
+  }
+}

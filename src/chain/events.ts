@@ -1,0 +1,39 @@
+import type { BlockwireError } from '../errors.js'
+import type { Located } from './rules.js'
+
+/** A block that joined the head chain. */
+export interface BlockDetail<Header> {
+  hash: Uint8Array
+  height: number
+  header: Header
+  /** As it is stored and sent. Not to be changed. */
+  bytes: Uint8Array
+  /** Number of its transactions. */
+  txs: number
+}
+
+/** The head moved to another branch. */
+export interface ReorgDetail<Header> {
+  from: Located<Header>
+  to: Located<Header>
+  /** Last block of both. */
+  common: Located<Header>
+  /** Blocks that left the head chain, ascending. */
+  dropped: Located<Header>[]
+  /** Blocks that joined it, ascending. */
+  added: Located<Header>[]
+}
+
+/** When several belong to one change they come in this order: target, reorg, block, head. Head and state are the new ones already. */
+export interface ChainEvents<Header = unknown> {
+  /** Once per block that joins the head chain, in order. */
+  block: CustomEvent<BlockDetail<Header>>
+  /** The head moved: once per change, once per batch of a bulk import. */
+  head: CustomEvent<Located<Header>>
+  /** Before `block` and `head` of the same change. */
+  reorg: CustomEvent<ReorgDetail<Header>>
+  /** The header with the most work that is not known to be invalid is another one; its bodies may be missing. */
+  target: CustomEvent<Located<Header>>
+  /** ReorgTooDeepError, StoreWriteError, StoreReadError, RuleError. The chain goes on. */
+  error: CustomEvent<BlockwireError>
+}

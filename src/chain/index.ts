@@ -1,0 +1,61 @@
+/**
+ * @packageDocumentation
+ * A node's copy of the ledger. An app brings `Rules`; `Chain` keeps headers, blocks, head and state by them. Data from strangers gives
+ * a `Verdict`, never an exception; head and state are always the same block.
+ *
+ * ```ts
+ * const chain = new Chain({ rules })
+ * await chain.open()
+ * const verdict = await chain.add(block)
+ * ```
+ */
+
+export { sha256 } from '../hash.js'
+export { compareBytes, equalBytes, fromHex, toHex } from '../hex.js'
+export { encodeBlock, splitBlock, txId } from './block.js'
+export { Chain, type ChainInit, type Checked } from './chain.js'
+export type { BlockDetail, ChainEvents, ReorgDetail } from './events.js'
+export type { AddOptions, HeadersResult, ImportResult } from './import.js'
+export { leafHash, merkleRoot, nodeHash } from './merkle.js'
+export {
+  type Producer,
+  type ProducerComponents,
+  type ProducerEvents,
+  type ProducerInit,
+  producer
+} from './producer.js'
+export type { Draft, Proposed, ProposeOptions, Scratch, Sealed } from './propose.js'
+export type { OpenReport } from './repair.js'
+export type {
+  Ancestors,
+  BaseHeader,
+  BlockContext,
+  Codec,
+  Limits,
+  Located,
+  ReadableState,
+  Rules,
+  StateDb,
+  StateRules
+} from './rules.js'
+export type { Database } from './store.js'
+export {
+  bytes,
+  type Layout,
+  list,
+  MalformedBytesError,
+  struct,
+  TooLargeBytesError,
+  text,
+  u8,
+  u16,
+  u32,
+  u53,
+  u64,
+  uint,
+  union,
+  type ValueOf,
+  varBytes
+} from './struct.js'
+export type { Status } from './tree.js'
+export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'

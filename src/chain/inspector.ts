@@ -1,0 +1,288 @@
+import type { Clock } from '../clock.js'
+import { sha256 } from '../hash.js'
+import { equalBytes } from '../hex.js'
+import { splitBlock, txId } from './block.js'
+import { MAX_WORK, type Terms } from './genesis.js'
+import { keyOf } from './key.js'
+import { merkleRoot } from './merkle.js'
+import type { Ancestors, BaseHeader, Located } from './rules.js'
+import type { Entry } from './tree.js'
+import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
+
+/** A block taken apart. */
+export interface Piece<Header, Tx> {
+  bytes: Uint8Array
+  /** Own copy of the header's bytes: it may outlive the block. */
+  headerBytes: Uint8Array
+  header: Header
+  hash: Uint8Array
+  key: string
+  /** Transactions as they came. */
+  raw: Uint8Array[]
+  body: Body<Tx> | undefined
+}
+
+/** What comes of a block's transactions. */
+export interface Body<Tx> {
+  verdict: Verdict
+  /** The body matches the root: a refusal is for ever. */
+  bound: boolean
+  txs: Tx[]
+}
+
+/** Where a header would stand. */
+export interface Place {
+  verdict: Verdict
+  height: number
+  /** Of the header and all before it. */
+  work: bigint
+}
+
+export interface InspectorInit<Header extends BaseHeader, Tx> {
+  terms: Terms<Header, Tx>
+  clock: Clock
+  /** The block before, also where it is no longer in memory. */
+  before(entry: Entry<Header>): Entry<Header> | undefined
+  /** A rule of the app threw. */
+  threw(rule: string, cause: unknown): void
+}
+
+/** Number of blocks whose median time a block must pass. */
+const MEDIAN = 11
+
+/** Checks whatever needs no state. Never throws, keeps nothing but a weak memory of blocks already taken apart. */
+export class Inspector<Header extends BaseHeader, Tx> {
+  readonly #terms: Terms<Header, Tx>
+  readonly #init: InspectorInit<Header, Tx>
+  readonly #pieces = new WeakMap<Uint8Array, Piece<Header, Tx>>()
+  readonly #times = new Float64Array(MEDIAN)
+
+  constructor(init: InspectorInit<Header, Tx>) {
+    this.#init = init
+    this.#terms = init.terms
+  }
+
+  /** Takes a block apart: sizes, encoding of the header, hash. */
+  open(bytes: Uint8Array): Piece<Header, Tx> | Verdict {
+    const seen = this.#pieces.get(bytes)
+    if (seen != null) return seen
+    const piece = this.#open(bytes)
+    // from `check` to `add` the same bytes need not be taken apart twice
+    if ('hash' in piece) this.#pieces.set(bytes, piece)
+    return piece
+  }
+
+  forget(bytes: Uint8Array): void {
+    this.#pieces.delete(bytes)
+  }
+
+  #open(bytes: Uint8Array): Piece<Header, Tx> | Verdict {
+    let parts: { header: Uint8Array; txs: Uint8Array[] }
+    try {
+      parts = splitBlock(bytes, this.#terms.limits)
+    } catch (err) {
+      return undecodable(err)
+    }
+    const headerBytes = parts.header.slice()
+    const header = this.header(headerBytes)
+    if ('result' in header) return header as Verdict
+    return { bytes, headerBytes, raw: parts.txs, body: undefined, ...(header as Named<Header>) }
+  }
+
+  /** Decodes and hashes a header. */
+  header(bytes: Uint8Array): Named<Header> | Verdict {
+    const { rules, limits, genesis } = this.#terms
+    if (bytes.length > limits.headerBytes)
+      return reject('too-large', `header of ${bytes.length} bytes, over ${limits.headerBytes}`)
+    let header: Header
+    try {
+      header = rules.header.decode(bytes)
+      if (!equalBytes(rules.header.encode(header), bytes))
+        return reject('malformed', 'the header encodes to other bytes')
+    } catch (err) {
+      return undecodable(err)
+    }
+    if (header.parent?.length !== 32 || header.root?.length !== 32)
+      return reject('malformed', 'parent and root are 32 bytes')
+    if (!Number.isSafeInteger(header.time) || header.time < 0) return reject('malformed', `time ${header.time}`)
+    const hash = equalBytes(bytes, genesis.header) ? genesis.at.hash : this.hash(bytes)
+    if (hash == null) return ignore('error', 'rules.hash failed')
+    return { header, hash, key: keyOf(hash) }
+  }
+
+  hash(bytes: Uint8Array): Uint8Array | undefined {
+    const { rules } = this.#terms
+    if (rules.hash == null) return sha256(bytes)
+    try {
+      const hash = rules.hash(bytes)
+      if (hash.length === 32) return hash
+      throw new TypeError(`${hash.length} bytes, not 32`)
+    } catch (err) {
+      this.#init.threw('hash', err)
+      return undefined
+    }
+  }
+
+  /** Checks a header against those before it. `future` comes last: whatever else is wrong with it is said first. */
+  place(header: Header, hash: Uint8Array, parent: Entry<Header>): Place {
+    const height = parent.at.height + 1
+    const place: Place = { verdict: ACCEPT, height, work: parent.at.work }
+    place.verdict = this.#place(header, hash, parent, place)
+    return place
+  }
+
+  #place(header: Header, hash: Uint8Array, parent: Entry<Header>, place: Place): Verdict {
+    const { rules, lookback, limits } = this.#terms
+    if (header.height !== undefined && header.height !== place.height)
+      return reject('height', `${header.height} after ${parent.at.height}`)
+    if (!this.#late(header.time, parent))
+      return reject('time-too-old', `${header.time} is not after ${this.median(parent)}`)
+    try {
+      const work = rules.work == null ? 1n : rules.work(header)
+      if (typeof work !== 'bigint' || work <= 0n) return reject('header', `work ${String(work)}`)
+      place.work += work
+      if (place.work > MAX_WORK) return reject('header', 'total work over 2^256 - 1')
+      const check = rules.checkHeader?.(header, hash, new Line(parent, lookback, this.#init.before)) ?? true
+      if (check !== true) return 'reject' in check ? reject('header', check.reject) : ignore('rule', check.ignore)
+    } catch (err) {
+      this.#init.threw('checkHeader', err)
+      return ignore('error', 'rules.checkHeader threw')
+    }
+    const ahead = header.time - this.#init.clock.now()
+    return ahead > limits.futureMs ? ignore('future', `${ahead} ms ahead`) : ACCEPT
+  }
+
+  /** Checks a block's transactions, once. */
+  body(piece: Piece<Header, Tx>): Body<Tx> {
+    if (piece.body == null) {
+      const body = this.#body(piece)
+      // what failed in our own code may go better next time
+      if (body.verdict.result === 'ignore') return body
+      piece.body = body
+    }
+    return piece.body
+  }
+
+  #body(piece: Piece<Header, Tx>): Body<Tx> {
+    const root = merkleRoot(piece.raw.map(txId))
+    if (!equalBytes(root, piece.header.root))
+      return { verdict: reject('root', 'the transactions have another Merkle root'), bound: false, txs: [] }
+    const txs: Tx[] = []
+    for (let i = 0; i < piece.raw.length; i++) {
+      const { verdict, tx } = this.tx(piece.raw[i]!)
+      if (verdict.result !== 'accept') return { verdict: inBlock(verdict, i), bound: true, txs: [] }
+      txs.push(tx as Tx)
+    }
+    return { verdict: ACCEPT, bound: true, txs }
+  }
+
+  /** Decodes and checks one transaction. */
+  tx(bytes: Uint8Array): { verdict: Verdict; tx?: Tx } {
+    const { rules, limits } = this.#terms
+    if (bytes.length > limits.txBytes)
+      return { verdict: reject('too-large', `transaction of ${bytes.length} bytes, over ${limits.txBytes}`) }
+    if (bytes.length === 0) return { verdict: reject('malformed', 'a transaction of no bytes') }
+    let tx: Tx
+    try {
+      tx = rules.tx.decode(bytes)
+      if (!equalBytes(rules.tx.encode(tx), bytes))
+        return { verdict: reject('malformed', 'the transaction encodes to other bytes') }
+    } catch (err) {
+      return { verdict: undecodable(err) }
+    }
+    if (rules.checkTx == null) return { verdict: ACCEPT, tx }
+    try {
+      const check: Check = rules.checkTx(tx)
+      if (check === true) return { verdict: ACCEPT, tx }
+      return { verdict: 'reject' in check ? reject('tx', check.reject) : ignore('rule', check.ignore) }
+    } catch (err) {
+      this.#init.threw('checkTx', err)
+      return { verdict: ignore('error', 'rules.checkTx threw') }
+    }
+  }
+
+  /** Takes a stored block apart again. Undefined when it is damaged. */
+  reopen(bytes: Uint8Array): { piece: Piece<Header, Tx>; txs: Tx[] } | undefined {
+    const piece = this.#open(bytes)
+    if (!('hash' in piece)) return undefined
+    if (!equalBytes(merkleRoot(piece.raw.map(txId)), piece.header.root)) return undefined
+    try {
+      return { piece, txs: piece.raw.map((tx) => this.#terms.rules.tx.decode(tx)) }
+    } catch {
+      return undefined
+    }
+  }
+
+  /** Median time of a block and the ten before it: the next one must be later. */
+  median(parent: Entry<Header>): number {
+    const count = this.#fill(parent)
+    return this.#times.slice(0, count).sort()[count >> 1]!
+  }
+
+  #late(time: number, parent: Entry<Header>): boolean {
+    const count = this.#fill(parent)
+    for (let i = 0; i < count; i++) if (time <= this.#times[i]!) return time > this.median(parent)
+    return true
+  }
+
+  #fill(parent: Entry<Header>): number {
+    let count = 0
+    for (let at: Entry<Header> | undefined = parent; at != null && count < MEDIAN; at = this.#init.before(at)) {
+      this.#times[count++] = at.at.header.time
+    }
+    return count
+  }
+}
+
+export interface Named<Header> {
+  header: Header
+  hash: Uint8Array
+  key: string
+}
+
+/** The blocks before one that is checked, as the app sees them. */
+class Line<Header> implements Ancestors<Header> {
+  readonly parent: Located<Header>
+  readonly #entry: Entry<Header>
+  readonly #lookback: number
+  readonly #before: (entry: Entry<Header>) => Entry<Header> | undefined
+
+  constructor(entry: Entry<Header>, lookback: number, before: (entry: Entry<Header>) => Entry<Header> | undefined) {
+    this.parent = entry.at
+    this.#entry = entry
+    this.#lookback = lookback
+    this.#before = before
+  }
+
+  back(n: number): Located<Header> | undefined {
+    if (!Number.isInteger(n) || n < 1 || n > this.#lookback)
+      throw new RangeError(`back(${n}): from 1 to Rules.lookback, ${this.#lookback}`)
+    let at: Entry<Header> | undefined = this.#entry
+    for (let i = 1; i < n && at != null; i++) at = this.#before(at)
+    return at?.at
+  }
+}
+
+/** What the app's rules see while a block is checked or proposed. */
+export function ancestorsOf<Header>(
+  entry: Entry<Header>,
+  lookback: number,
+  before: (entry: Entry<Header>) => Entry<Header> | undefined
+): Ancestors<Header> {
+  return new Line(entry, lookback, before)
+}
+
+function undecodable(err: unknown): Verdict {
+  const message = err instanceof Error ? err.message : String(err)
+  return reject(
+    err instanceof Error && err.name === 'TooLargeBytesError' ? 'too-large' : 'malformed',
+    message.slice(0, 200)
+  )
+}
+
+function inBlock(verdict: Verdict, index: number): Verdict {
+  if (verdict.result === 'accept') return verdict
+  const detail = `transaction ${index}: ${verdict.detail ?? verdict.reason}`
+  // whatever is wrong with a transaction that the root commits to, the block can never be good
+  return verdict.result === 'reject' ? reject('tx', detail) : ignore(verdict.reason, detail)
+}

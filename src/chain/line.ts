@@ -1,0 +1,14 @@
+/** Runs tasks one after another, in the order in which they came. */
+export class WaitingLine {
+  #last: Promise<unknown> = Promise.resolve()
+
+  /** A task whose signal aborts before its turn never runs: the promise rejects with the signal's reason. */
+  run<R>(task: () => R | Promise<R>, signal?: AbortSignal): Promise<R> {
+    const result = this.#last.then(() => {
+      signal?.throwIfAborted()
+      return task()
+    })
+    this.#last = result.catch(() => {})
+    return result
+  }
+}

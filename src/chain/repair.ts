@@ -1,0 +1,254 @@
+import { DataUnusableError } from '../errors.js'
+import { equalBytes, toHex } from '../hex.js'
+import type { Core } from './core.js'
+import { keyOf } from './key.js'
+import type { BaseHeader, Located } from './rules.js'
+import { decodeUndo, Overlay } from './state.js'
+import {
+  blockKey,
+  bytesKey,
+  decodeHeaderRecord,
+  encodeHeaderRecord,
+  encodeHeight,
+  heightKey,
+  metaKey,
+  readHeight,
+  TABLE,
+  type Writing
+} from './store.js'
+
+/** What `open` found. */
+export interface OpenReport {
+  /** Of the head. */
+  height: number
+  /** The store was empty. */
+  created: boolean
+  /** What was wrong and is right now, one sentence each. Empty when nothing was. */
+  repaired: string[]
+}
+
+/** Blocks below head whose bodies and undo records are looked at; more where `lookback` is larger. */
+const CHECKED_BLOCKS = 64
+export const MAX_HEIGHT = 0xffff_ffff_fffe
+
+/** What the store holds of the heights that stay in memory. */
+export interface Holdings {
+  /** By hash, every header record. */
+  headers: Map<string, { height: number; hash: Uint8Array; record: Uint8Array }>
+  /** The head chain by height, as the index has it. */
+  main: Map<number, Uint8Array>
+  /** Highest height of that index. */
+  top: number
+}
+
+export async function readHoldings<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  from: number
+): Promise<Holdings> {
+  const holdings: Holdings = { headers: new Map(), main: new Map(), top: -1 }
+  for await (const page of core.store.range(TABLE.main, from, MAX_HEIGHT)) {
+    for (const [key, hash] of page) {
+      holdings.top = readHeight(key, 1)
+      holdings.main.set(holdings.top, hash)
+    }
+  }
+  for await (const page of core.store.range(TABLE.header, from, MAX_HEIGHT)) {
+    for (const [key, record] of page) {
+      const hash = key.slice(7)
+      holdings.headers.set(keyOf(hash), { height: readHeight(key, 1), hash, record })
+    }
+  }
+  return holdings
+}
+
+/**
+ * Checks the head chain from `from` up: links, hashes, index, and of the last blocks bodies and undo. What is damaged is mended from
+ * what is not, or the chain is cut back to below it. Answers the head chain, ascending.
+ * @throws DataUnusableError when the state cannot be taken back to the last good block.
+ */
+export async function repair<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  holdings: Holdings,
+  head: { height: number; hash: Uint8Array },
+  from: number,
+  report: OpenReport
+): Promise<Located<Header>[]> {
+  return new Repair(core, holdings, from, report).run(head)
+}
+
+interface Found<Header> {
+  height: number
+  hash: Uint8Array
+  header?: Header
+  headerBytes?: Uint8Array
+  work?: bigint
+}
+
+class Repair<Header extends BaseHeader, Tx> {
+  readonly #core: Core<Header, Tx>
+  readonly #holdings: Holdings
+  readonly #from: number
+  readonly #report: OpenReport
+  readonly #writing: Writing
+  readonly #where: string
+
+  constructor(core: Core<Header, Tx>, holdings: Holdings, from: number, report: OpenReport) {
+    this.#core = core
+    this.#holdings = holdings
+    this.#from = from
+    this.#report = report
+    this.#writing = core.store.write()
+    this.#where = whereIs(core)
+  }
+
+  async run(head: { height: number; hash: Uint8Array }): Promise<Located<Header>[]> {
+    const found: Found<Header>[] = []
+    const checked = head.height - Math.max(CHECKED_BLOCKS, this.#core.terms.lookback)
+    let cut = head.height
+    let hash: Uint8Array | undefined = head.hash
+    for (let height = head.height; height >= this.#from; height--) {
+      if (hash == null) throw this.#lost(height, 'its hash is not known')
+      const block: Found<Header> = { height, hash }
+      const why = await this.#examine(block, height > checked)
+      if (why != null) {
+        cut = height - 1
+        this.#say(`block ${height} ${why}`)
+      }
+      found.push(block)
+      const indexed = this.#holdings.main.get(height)
+      if (indexed == null || !equalBytes(indexed, hash)) {
+        this.#writing.put(heightKey(TABLE.main, height), hash)
+        this.#say(`the index of heights was wrong at ${height}`)
+      }
+      hash = block.header?.parent ?? this.#holdings.main.get(height - 1)
+    }
+    if (cut < this.#from) throw this.#lost(cut + 1, 'too much is damaged')
+    await this.#cut(found, head.height, cut)
+    const chain = this.#located(found.filter(({ height }) => height <= cut).reverse())
+    if (this.#writing.size > 0) await this.#write()
+    return chain
+  }
+
+  /** Why a block is no good; undefined when it is. */
+  async #examine(block: Found<Header>, withBody: boolean): Promise<string | undefined> {
+    const { terms, store, inspector } = this.#core
+    const { height, hash } = block
+    const genesis = height === 0
+    const held = this.#holdings.headers.get(keyOf(hash))
+    const record = held?.height === height ? decodeHeaderRecord(held.record) : undefined
+    this.#take(block, record?.header)
+    block.work = record?.work
+    const intact = block.header != null
+    let body: Uint8Array | undefined
+    if (withBody || !intact) {
+      body = await store.body(height, hash)
+      const opened = body == null ? undefined : inspector.reopen(body)
+      const same = opened != null && equalBytes(opened.piece.hash, hash)
+      if (!intact && same) this.#take(block, opened.piece.headerBytes)
+      if (!same && genesis && equalBytes(hash, terms.genesis.at.hash)) {
+        this.#take(block, terms.genesis.header)
+        this.#writing.put(blockKey(TABLE.body, 0, hash), terms.genesis.block)
+        this.#say('the body of genesis was damaged')
+      } else if (!same) return body == null ? 'has no body' : 'has a damaged body'
+    }
+    if (block.header == null) return 'has a damaged header'
+    if (!intact) block.work = undefined
+    const indexed = store.immediate ? store.heightOf(hash) : height
+    if (indexed !== height) {
+      this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
+      this.#say(`the index of hashes was wrong for block ${height}`)
+    }
+    if (withBody && !genesis && terms.rules.state != null && height >= this.#core.undoFrom) {
+      const undo = await store.read(blockKey(TABLE.undo, height, hash))
+      if (undo == null || decodeUndo(undo) == null)
+        throw this.#lost(height, 'the record of what it changed is missing or damaged')
+    }
+    return undefined
+  }
+
+  /** Takes header bytes for a block's when they hash to its hash. */
+  #take(block: Found<Header>, bytes: Uint8Array | undefined): void {
+    if (bytes == null) return
+    const named = this.#core.inspector.header(bytes)
+    if (!('hash' in named) || !equalBytes(named.hash, block.hash)) return
+    block.header = named.header
+    block.headerBytes = bytes
+  }
+
+  /** Takes back every block above `cut`: those that are no good, those on them, and whatever the index has above the head. */
+  async #cut(found: Found<Header>[], head: number, cut: number): Promise<void> {
+    const { store, terms, undoFrom } = this.#core
+    const top = Math.max(head, this.#holdings.top)
+    if (top === cut) return
+    const overlay = new Overlay((key) => store.read(bytesKey(TABLE.state, key)))
+    for (let height = top; height > cut; height--) {
+      const hash = found.find((block) => block.height === height)?.hash ?? this.#holdings.main.get(height)
+      if (hash == null) continue
+      if (terms.rules.state != null) {
+        const bytes = height < undoFrom ? undefined : await store.read(blockKey(TABLE.undo, height, hash))
+        const record = bytes == null ? undefined : decodeUndo(bytes)
+        if (record == null) throw this.#lost(height, 'the record of what it changed is missing or damaged')
+        overlay.revert(record)
+      }
+      this.#writing.del(heightKey(TABLE.main, height))
+      this.#holdings.headers.delete(keyOf(hash))
+      for (const table of [TABLE.undo, TABLE.header, TABLE.body]) this.#writing.del(blockKey(table, height, hash))
+      this.#writing.del(bytesKey(TABLE.height, hash))
+      this.#writing.del(bytesKey(TABLE.invalid, hash))
+    }
+    for (const { key, value } of overlay.changes()) {
+      if (value == null) this.#writing.del(bytesKey(TABLE.state, key))
+      else this.#writing.put(bytesKey(TABLE.state, key), value)
+    }
+    const hash = found.find((block) => block.height === cut)!.hash
+    this.#writing.put(metaKey('head'), headRecord(cut, hash))
+    this.#say(`cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)
+  }
+
+  /** Total work is summed anew; records that say otherwise are written again. */
+  #located(found: Found<Header>[]): Located<Header>[] {
+    const { rules, genesis } = this.#core.terms
+    const chain: Located<Header>[] = []
+    for (const { height, hash, header, headerBytes, work: stored } of found) {
+      const before = chain.at(-1)
+      const own = header == null ? 0n : (rules.work?.(header) ?? 1n)
+      const work = height === 0 ? genesis.at.work : before == null ? stored : before.work + own
+      if (header == null || headerBytes == null || work == null) throw this.#lost(height, 'its total work is not known')
+      if (work !== stored) {
+        this.#writing.put(blockKey(TABLE.header, height, hash), encodeHeaderRecord(work, headerBytes))
+        this.#say(`the header record of block ${height} was damaged`)
+      }
+      chain.push({ hash, height, work, header })
+    }
+    return chain
+  }
+
+  async #write(): Promise<void> {
+    try {
+      await this.#writing.commit(true)
+    } catch (cause) {
+      throw new DataUnusableError(this.#where, 'a repair could not be written', cause)
+    }
+  }
+
+  #say(what: string): void {
+    this.#report.repaired.push(what)
+  }
+
+  #lost(height: number, why: string): DataUnusableError {
+    return new DataUnusableError(this.#where, `block ${height} cannot be repaired: ${why}; remove it and sync again`)
+  }
+}
+
+export function headRecord(height: number, hash: Uint8Array): Uint8Array {
+  const record = new Uint8Array(38)
+  record.set(hash)
+  record.set(encodeHeight(height), 32)
+  return record
+}
+
+/** Where the store is, for people. */
+export function whereIs<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
+  const { location } = core.store.db as { location?: unknown }
+  return typeof location === 'string' ? location : 'the store'
+}

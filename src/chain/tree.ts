@@ -1,0 +1,425 @@
+import { compareBytes } from '../hex.js'
+import { keyOf } from './key.js'
+import { Path } from './path.js'
+import type { Located } from './rules.js'
+
+/** A header in the tree. Written by the tree only. */
+export interface Entry<Header> {
+  readonly at: Located<Header>
+  readonly key: string
+  /** Undefined for genesis, and where the one before is no longer in memory. */
+  parent: Entry<Header> | undefined
+  /** First of those that name this one as their parent; the others hang on `sibling`. */
+  child: Entry<Header> | undefined
+  sibling: Entry<Header> | undefined
+  /** On the head chain, head included. */
+  main: boolean
+  /** Its body is stored. */
+  body: boolean
+  /** It and everything between it and the head chain have bodies. */
+  complete: boolean
+  /** Why it can never be on the head chain. */
+  invalid: string | undefined
+  /** Nobody delivers its body, or that of one before it. */
+  parked: boolean
+  /** It is the one that was parked. */
+  parkedHere: boolean
+  /** It forks off deeper than may be followed: only in memory, to see whether it is heavier. */
+  deep: boolean
+}
+
+export type Status = 'header' | 'body' | 'valid' | 'invalid'
+
+export interface TreeInit<Header> {
+  genesis: Located<Header>
+  tie: 'first-seen' | 'lowest-hash'
+  /** Forks deeper than this below head are not followed. */
+  maxReorg: number
+  /** Blocks of the head chain that stay in memory. More than `maxReorg`. */
+  keep: number
+  /** Most headers off the head chain. */
+  maxSide: number
+}
+
+/**
+ * The headers near and above the head: which are there, which is head, which is the target, which branch is the better one. Pure:
+ * no rules, no bytes, no database. The one owner of what is valid and what is followed.
+ */
+export class Tree<Header> {
+  readonly #init: TreeInit<Header>
+  readonly #entries = new Map<string, Entry<Header>>()
+  readonly #side = new Set<Entry<Header>>()
+  readonly #candidates = new Set<Entry<Header>>()
+  /** The head chain from `#base` up; the first `#cut` places are empty. */
+  #main: Entry<Header>[] = []
+  #base = 0
+  #head: Entry<Header>
+  readonly #path: Path<Header>
+  /** Below this height nothing can be taken back: no undo is stored. */
+  floor = 0
+
+  constructor(init: TreeInit<Header>) {
+    this.#init = init
+    this.#head = makeEntry(init.genesis, undefined)
+    this.#path = new Path(this.#head)
+    this.restore([init.genesis])
+  }
+
+  get head(): Entry<Header> {
+    return this.#head
+  }
+
+  get target(): Entry<Header> {
+    return this.#path.target
+  }
+
+  /** Blocks of the head chain that stay in memory below the head. */
+  get keep(): number {
+    return this.#init.keep
+  }
+
+  /** Headers off the head chain. */
+  get side(): number {
+    return this.#side.size
+  }
+
+  /** Heights of the head chain from here up are in memory. */
+  get base(): number {
+    return this.#base
+  }
+
+  get(hash: Uint8Array): Entry<Header> | undefined {
+    return this.#entries.get(keyOf(hash))
+  }
+
+  find(key: string): Entry<Header> | undefined {
+    return this.#entries.get(key)
+  }
+
+  /** The head chain's block at a height, while it is in memory. */
+  mainAt(height: number): Entry<Header> | undefined {
+    return height < this.#base ? undefined : this.#main[height - this.#base]
+  }
+
+  /** Begins anew with a head chain, ascending, of at least one block. */
+  restore(chain: Located<Header>[]): void {
+    this.#entries.clear()
+    this.#side.clear()
+    this.#candidates.clear()
+    this.#main = []
+    for (const at of chain) {
+      const parent = this.#main.at(-1)
+      const entry = makeEntry(at, parent)
+      entry.main = entry.body = entry.complete = true
+      if (parent != null) parent.child = entry
+      this.#entries.set(entry.key, entry)
+      this.#main.push(entry)
+    }
+    this.#base = chain[0]!.height
+    this.#head = this.#main.at(-1)!
+    this.#path.reset(this.#head)
+  }
+
+  /** Does `a` win over `b`? */
+  better(a: Located<Header>, b: Located<Header>): boolean {
+    if (a.work !== b.work) return a.work > b.work
+    return this.#init.tie === 'lowest-hash' && compareBytes(a.hash, b.hash) < 0
+  }
+
+  /** Height at which a branch leaves the head chain. */
+  forkHeight(entry: Entry<Header>): number {
+    if (entry === this.#path.target) return this.#path.forkHeight
+    let at: Entry<Header> | undefined = entry
+    let below = entry
+    while (at != null && !at.main) {
+      below = at
+      at = at.parent
+    }
+    return at?.at.height ?? below.at.height - 1
+  }
+
+  tooDeep(forkHeight: number): boolean {
+    return forkHeight < Math.max(this.#head.at.height - this.#init.maxReorg, this.floor)
+  }
+
+  /**
+   * A new header. It is followed as target when it is the best. Undo with `remove` before anything stands on it.
+   * `parent` may be one of the head chain that is no longer in memory: then the header is `deep`.
+   */
+  insert(at: Located<Header>, parent: Entry<Header>, deep = parent.deep): Entry<Header> {
+    const entry = makeEntry(at, parent)
+    entry.deep = deep
+    entry.parked = parent.parked
+    if (parent.invalid != null) entry.invalid = 'a block before it is invalid'
+    entry.sibling = parent.child
+    parent.child = entry
+    this.#entries.set(entry.key, entry)
+    this.#side.add(entry)
+    this.#consider(entry)
+    return entry
+  }
+
+  /** Takes a header and all that stand on it out again. Answers what went. */
+  remove(entry: Entry<Header>): Entry<Header>[] {
+    const gone = subtree(entry)
+    unlink(entry)
+    for (const each of gone) {
+      this.#entries.delete(each.key)
+      this.#side.delete(each)
+      this.#candidates.delete(each)
+    }
+    if (gone.includes(this.target)) this.#search()
+    return gone
+  }
+
+  /** Its body is stored now. Branches that are complete by it become candidates; a branch that was parked is revived. */
+  fill(entry: Entry<Header>): void {
+    entry.body = true
+    this.revive(entry)
+    if (entry.parent == null || !(entry.parent.main || entry.parent.complete)) return
+    const open = [entry]
+    for (let at = open.pop(); at != null; at = open.pop()) {
+      at.complete = true
+      this.nominate(at)
+      for (let child = at.child; child != null; child = child.sibling) if (child.body && !child.main) open.push(child)
+    }
+  }
+
+  /** A body that was thought to be stored cannot be read. */
+  empty(entry: Entry<Header>): void {
+    entry.body = false
+    for (const each of subtree(entry)) {
+      each.complete = false
+      this.#candidates.delete(each)
+    }
+  }
+
+  /** Considers a complete entry as next head. */
+  nominate(entry: Entry<Header>): void {
+    if (entry.complete && !entry.main && entry.invalid == null && !entry.deep && this.better(entry.at, this.#head.at))
+      this.#candidates.add(entry)
+  }
+
+  /** The best branch that could replace the head now, all bodies of it stored. */
+  candidate(): Entry<Header> | undefined {
+    let best: Entry<Header> | undefined
+    for (const entry of this.#candidates) if (best == null || this.better(entry.at, best.at)) best = entry
+    return best
+  }
+
+  /** Not as next head, for now. */
+  dismiss(entry: Entry<Header>): void {
+    this.#candidates.delete(entry)
+  }
+
+  /** From a branch's first block above the head chain up to `entry`. */
+  branch(entry: Entry<Header>): Entry<Header>[] {
+    const branch: Entry<Header>[] = []
+    for (let at: Entry<Header> | undefined = entry; at != null && !at.main; at = at.parent) branch.push(at)
+    return branch.reverse()
+  }
+
+  /** For ever, and all that stand on it. */
+  invalidate(entry: Entry<Header>, reason: string): void {
+    for (const each of subtree(entry)) {
+      each.invalid ??= each === entry ? reason : 'a block before it is invalid'
+      this.#candidates.delete(each)
+    }
+    if (this.target.invalid != null) this.#search()
+  }
+
+  /** Its branch no longer counts for the target. */
+  park(entry: Entry<Header>): void {
+    if (entry.main || entry.body) return
+    entry.parkedHere = true
+    for (const each of subtree(entry)) each.parked = true
+    if (this.target.parked) this.#search()
+  }
+
+  /** Its branch counts again, from its first block on. */
+  revive(entry: Entry<Header>): void {
+    if (!entry.parked) return
+    let root = entry
+    for (let at: Entry<Header> | undefined = entry; at != null && !at.main && at.parked; at = at.parent) {
+      at.parkedHere = false
+      root = at
+    }
+    const open = [root]
+    for (let at = open.pop(); at != null; at = open.pop()) {
+      if (at.parkedHere) continue
+      at.parked = false
+      this.#consider(at)
+      for (let child = at.child; child != null; child = child.sibling) open.push(child)
+    }
+  }
+
+  /**
+   * The head moves: blocks above `common` leave the head chain, `added` join it. Answers what is no longer remembered: forks too far
+   * below.
+   */
+  move(common: Entry<Header>, added: Entry<Header>[]): Entry<Header>[] {
+    while (this.#head !== common) {
+      const dropped = this.#main.pop()!
+      dropped.main = false
+      this.#side.add(dropped)
+      this.#head = this.#main[this.#main.length - 1]!
+    }
+    for (const entry of added) {
+      this.revive(entry)
+      entry.main = entry.body = entry.complete = true
+      this.#side.delete(entry)
+      this.#main.push(entry)
+    }
+    this.#head = added.at(-1) ?? common
+    for (const entry of added) {
+      for (let child = entry.child; child != null; child = child.sibling) {
+        if (child.body && !child.complete) this.fill(child)
+      }
+    }
+    for (const entry of this.#candidates) {
+      if (entry.main || !this.better(entry.at, this.#head.at)) this.#candidates.delete(entry)
+    }
+    const gone = this.#prune()
+    this.#path.follow()
+    const target = this.target
+    if (target !== this.#head && (!this.better(target.at, this.#head.at) || this.tooDeep(this.#path.forkHeight)))
+      this.#search()
+    return gone
+  }
+
+  /** Blocks of the target's branch whose bodies are missing, ascending. */
+  missing(limit: number): Entry<Header>[] {
+    const missing: Entry<Header>[] = []
+    for (const entry of this.#path) {
+      if (missing.length >= limit) break
+      if (!entry.body) missing.push(entry)
+    }
+    return missing
+  }
+
+  /** The target's branch at a height, above the head chain. */
+  pathAt(height: number): Entry<Header> | undefined {
+    return this.#path.at(height)
+  }
+
+  /** Makes room for `room` headers by dropping the lightest branches that are not followed. Answers what went. */
+  shed(room: number): Entry<Header>[] {
+    if (this.#side.size + room <= this.#init.maxSide) return []
+    const followed = new Set(this.#path)
+    const tips = [...this.#side].filter((entry) => entry.child == null && !followed.has(entry))
+    tips.sort((a, b) => (a.at.work < b.at.work ? -1 : a.at.work > b.at.work ? 1 : 0))
+    const gone: Entry<Header>[] = []
+    const enough = Math.max(room, Math.floor(this.#init.maxSide / 10))
+    for (const tip of tips) {
+      for (let at: Entry<Header> | undefined = tip; at != null && gone.length < enough; ) {
+        if (at.main || at.child != null || followed.has(at)) break
+        const parent: Entry<Header> | undefined = at.parent
+        gone.push(...this.remove(at))
+        at = parent
+      }
+      if (gone.length >= enough) break
+    }
+    return gone
+  }
+
+  get full(): boolean {
+    return this.#side.size >= this.#init.maxSide
+  }
+
+  /** Every header in memory, parents first within a branch. */
+  *[Symbol.iterator](): Generator<Entry<Header>> {
+    yield* this.#entries.values()
+  }
+
+  #consider(entry: Entry<Header>): void {
+    if (entry.invalid != null || entry.parked || entry.deep || !this.better(entry.at, this.target.at)) return
+    if (this.tooDeep(entry.parent === this.target ? this.#path.forkHeight : this.forkHeight(entry))) return
+    this.#path.lead(entry)
+  }
+
+  /** Finds the target anew. */
+  #search(): void {
+    let best = this.#head
+    const open: Entry<Header>[] = []
+    const lowest = Math.max(this.#base, this.#head.at.height - this.#init.maxReorg, this.floor)
+    for (let height = lowest; height <= this.#head.at.height; height++) open.push(this.mainAt(height)!)
+    for (let at = open.pop(); at != null; at = open.pop()) {
+      if (this.better(at.at, best.at)) best = at
+      for (let child = at.child; child != null; child = child.sibling) {
+        if (!child.main && !child.parked && child.invalid == null) open.push(child)
+      }
+    }
+    this.#path.lead(best)
+  }
+
+  #prune(): Entry<Header>[] {
+    const lowest = this.#head.at.height - this.#init.keep
+    if (this.#base >= lowest) return []
+    const gone: Entry<Header>[] = []
+    const count = lowest - this.#base
+    for (const entry of this.#main.splice(0, count)) {
+      this.#entries.delete(entry.key)
+      for (let child = entry.child; child != null; ) {
+        const next: Entry<Header> | undefined = child.sibling
+        if (child.main) child.parent = undefined
+        else {
+          for (const each of subtree(child)) {
+            this.#entries.delete(each.key)
+            this.#side.delete(each)
+            this.#candidates.delete(each)
+            gone.push(each)
+          }
+        }
+        child = next
+      }
+    }
+    this.#base = lowest
+    return gone
+  }
+}
+
+export function makeEntry<Header>(at: Located<Header>, parent: Entry<Header> | undefined): Entry<Header> {
+  return {
+    at,
+    key: keyOf(at.hash),
+    parent,
+    child: undefined,
+    sibling: undefined,
+    main: false,
+    body: false,
+    complete: false,
+    invalid: undefined,
+    parked: false,
+    parkedHere: false,
+    deep: false
+  }
+}
+
+export function statusOf(entry: Entry<unknown>): Status {
+  if (entry.invalid != null) return 'invalid'
+  if (entry.main) return 'valid'
+  return entry.body ? 'body' : 'header'
+}
+
+function subtree<Header>(root: Entry<Header>): Entry<Header>[] {
+  const found = [root]
+  for (let i = 0; i < found.length; i++) {
+    for (let child = found[i]!.child; child != null; child = child.sibling) found.push(child)
+  }
+  return found
+}
+
+function unlink<Header>(entry: Entry<Header>): void {
+  const parent = entry.parent
+  if (parent == null) return
+  if (parent.child === entry) {
+    parent.child = entry.sibling
+    return
+  }
+  for (let at = parent.child; at != null; at = at.sibling) {
+    if (at.sibling === entry) {
+      at.sibling = entry.sibling
+      return
+    }
+  }
+}
