@@ -9,6 +9,11 @@ import { isDirect, survivorOf } from './survivor.js'
 export const IDENTIFY_MS = 15_000
 /** How long closing may take before a connection is cut. */
 const CLOSE_MS = 1000
+/**
+ * A duplicate is closed this long after the one that stays was identified. At once would be too early: gossipsub opens its stream right
+ * after identify, and one whose connection closes meanwhile stays in its books for ever, so that no other is opened (seen in memory).
+ */
+const SETTLE_MS = 1000
 const REPAIR_TRIES = 3
 const REPAIR_AGAIN_MS = 500
 
@@ -35,6 +40,7 @@ export class Links {
   readonly #init: LinksInit
   readonly #identified = new WeakSet<Connection>()
   readonly #strangers = new Map<Connection, number>()
+  readonly #settling = new Set<string>()
 
   constructor(init: LinksInit) {
     this.#init = init
@@ -106,14 +112,29 @@ export class Links {
     }
   }
 
-  /** Closes duplicates as soon as the one that stays is identified. */
   #settle(peer: PeerId): void {
-    const { connectionManager, self, spawn, onSurvivor } = this.#init
-    const open = connectionManager.getConnections(peer).filter(isDirect)
-    if (open.length < 2) return
-    const survivor = survivorOf(open, self)
-    if (survivor == null || !this.#identified.has(survivor)) return
-    onSurvivor(survivor)
-    for (const other of open) if (other !== survivor) spawn(this.close(other))
+    const survivor = this.#survivor(peer)
+    if (survivor != null && this.#identified.has(survivor)) this.#init.onSurvivor(survivor)
+    const id = peer.toString()
+    if (this.#open(peer).length < 2 || this.#settling.has(id)) return
+    this.#settling.add(id)
+    this.#init.spawn(this.#closeDuplicates(peer).finally(() => this.#settling.delete(id)))
+  }
+
+  /** Closes all but the one that stays, once that is identified; until then it is called again. */
+  async #closeDuplicates(peer: PeerId): Promise<void> {
+    const { clock, signal } = this.#init
+    await pause(clock, SETTLE_MS, signal())
+    const survivor = this.#survivor(peer)
+    if (survivor == null || !this.#identified.has(survivor) || signal().aborted) return
+    await Promise.all(this.#open(peer).map((other) => (other === survivor ? undefined : this.close(other))))
+  }
+
+  #open(peer: PeerId): Connection[] {
+    return this.#init.connectionManager.getConnections(peer).filter(isDirect)
+  }
+
+  #survivor(peer: PeerId): Connection | undefined {
+    return survivorOf(this.#open(peer), this.#init.self)
   }
 }
