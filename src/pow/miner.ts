@@ -112,14 +112,14 @@ class ThreadedMiner {
     return await new Promise((resolve, reject) => {
       const onAbort = (): void => task.settle(undefined)
       const task: Task = {
-        id: (this.#id = (this.#id + 1) | 0),
+        id: this.#nextId(),
         draft,
         assigned: [],
         settle: (sealed, error) => {
           if (this.#task !== task) return
           this.#task = undefined
           // no job has the next number yet: all threads stop
-          this.#board.current = this.#id = (this.#id + 1) | 0
+          this.#board.current = this.#nextId()
           for (const thread of this.#threads) thread.hold(false)
           signal.removeEventListener('abort', onAbort)
           if (error == null) resolve(sealed)
@@ -156,6 +156,11 @@ class ThreadedMiner {
     const threads = this.#threads
     this.#threads = []
     await Promise.all(threads.map((thread) => thread.stop()))
+  }
+
+  #nextId(): number {
+    this.#id = (this.#id + 1) | 0
+    return this.#id
   }
 
   #startThreads(): void {

@@ -157,7 +157,7 @@ describe('difficulty', () => {
   it('rises when a block came early, falls when it came late, and stays when it was on time', () => {
     const target = toBits(toTarget(bitsOfWork(1e9))!)
     const init = { blockTime: BLOCK_TIME, halfLife: HALF_LIFE, powLimit: EASIEST }
-    const after = (took: number): number => {
+    const workAfter = (took: number): number => {
       const blocks = [0, took].map((time, i) => ({
         hash: new Uint8Array(32),
         height: i + 5,
@@ -166,10 +166,10 @@ describe('difficulty', () => {
       }))
       return Number(workOf(nextBits({ parent: blocks[1]!, back: (n) => blocks[2 - n] }, init)))
     }
-    expect(after(BLOCK_TIME)).toBe(Number(workOf(target)))
-    expect(after(0) / 1e9).toBeCloseTo(2 ** (1 / 32), 3)
-    expect(after(BLOCK_TIME + HALF_LIFE) / 1e9).toBeCloseTo(1 / 2, 3)
-    expect(after(BLOCK_TIME - HALF_LIFE) / 1e9).toBeCloseTo(2, 3)
+    expect(workAfter(BLOCK_TIME)).toBe(Number(workOf(target)))
+    expect(workAfter(0) / 1e9).toBeCloseTo(2 ** (1 / 32), 3)
+    expect(workAfter(BLOCK_TIME + HALF_LIFE) / 1e9).toBeCloseTo(1 / 2, 3)
+    expect(workAfter(BLOCK_TIME - HALF_LIFE) / 1e9).toBeCloseTo(2, 3)
   })
 
   it('keeps the block time, by chance and for long', () => {
