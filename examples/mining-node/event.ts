@@ -22,6 +22,8 @@ export type NodeEvent =
   | { event: 'mined'; height: number; hash: string }
   /** A peer's head is at our height or below, and is not on our chain. */
   | { event: 'fork'; height: number; ours: string; theirs: string; peer: string }
+  /** A seed cannot be reached: `error` says why. It is tried again after `nextMs`. Once until that changes. */
+  | { event: 'seed'; address: string; error: string; nextMs: number }
   /** `depth` blocks of the old head's branch were set aside; `common` is the last one of both. */
   | { event: 'reorg'; from: string; to: string; common: string; depth: number }
   | { event: 'sync'; state: string; height: number; target: number }

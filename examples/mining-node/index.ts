@@ -64,7 +64,7 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     libp2p: { start: false }
   })
   const held = new HeldReport(report)
-  reportChain(node, rules, held.tell)
+  reportChain(node, rules, key.publicKey, held.tell)
   reportPeers(node, held.tell)
   reportSync(node, held.tell)
   try {

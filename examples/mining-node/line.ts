@@ -42,6 +42,12 @@ export function lineOf(event: NodeEvent): Line | undefined {
         text: `${shortPeer(event.peer)} follows another chain: ${clean(event.field, 40)} ${clean(event.ours, 80)} here, ${clean(event.theirs, 80)} there`,
         tone: 'bad'
       }
+    case 'seed':
+      return {
+        word: 'seed',
+        text: `${clean(event.address, 120)} not reached: ${clean(event.error, 120)}; next try in ${Math.ceil(event.nextMs / 1000)} s`,
+        tone: 'warn'
+      }
     case 'error':
       return {
         word: 'error',
@@ -62,9 +68,9 @@ function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { even
   return `#${count(height)} ${short(hash)}   ${from}${txs > 1 ? `   ${txs - 1} tx` : ''}`
 }
 
-/** The first 6 hex digits of a hash: enough to tell two blocks of one height apart. */
+/** The last 6 hex digits of a hash: the first ones are zeros where there is proof of work. */
 export function short(hash: string): string {
-  return clean(hash.slice(0, 6))
+  return clean(hash.slice(-6))
 }
 
 /** The end of a peer ID, where two of them differ. */

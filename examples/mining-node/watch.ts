@@ -1,29 +1,35 @@
 /** Turns the library's events into the reporter's. */
 import type { Node } from 'blockwire'
 import { type Rules, splitBlock } from 'blockwire/chain'
-import type { CoinHeader, CoinTx } from 'blockwire/pow'
+import type { CoinHeader, CoinTx, Reward } from 'blockwire/pow'
 import type { Report } from './event.js'
 
 type CoinNode = Node<CoinHeader, CoinTx>
 
-export function reportChain({ chain, producer }: CoinNode, rules: Rules<CoinHeader, CoinTx>, report: Report): void {
+/** `address` is where our own rewards go. */
+export function reportChain(
+  { chain, producer }: CoinNode,
+  rules: Rules<CoinHeader, CoinTx>,
+  address: Uint8Array,
+  report: Report
+): void {
   /** The last block that joined the chain: the head, once `head` comes. */
   let last: { bytes: Uint8Array; txs: number } | undefined
   let blocks = 0
-  let own = ''
   chain.addEventListener('block', ({ detail }) => {
     last = detail
     blocks++
   })
   chain.addEventListener('head', ({ detail: { height, hash, work } }) => {
+    const reward = last == null ? undefined : rewardOf(last.bytes, chain.limits, rules)
     report({
       event: 'head',
       height,
       hash: hex(hash),
-      miner: last == null ? '' : winnerOf(last.bytes, chain.limits, rules),
+      miner: reward?.name ?? '',
       work: work.toString(),
       txs: last?.txs ?? 0,
-      own: hex(hash) === own,
+      own: blocks === 1 && reward != null && hex(reward.to) === hex(address),
       blocks
     })
     blocks = 0
@@ -35,8 +41,7 @@ export function reportChain({ chain, producer }: CoinNode, rules: Rules<CoinHead
     report({ event: 'error', code, message, fix: fix ?? '' })
   })
   producer?.addEventListener('produced', ({ detail: { height, hash } }) => {
-    own = hex(hash)
-    report({ event: 'mined', height, hash: own })
+    report({ event: 'mined', height, hash: hex(hash) })
   })
   producer?.addEventListener('error', ({ detail }) => {
     report({
@@ -55,14 +60,26 @@ export function reportPeers({ peers, status, chain }: CoinNode, report: Report):
   peers.addEventListener('leave', ({ detail: { peer, reason } }) => {
     report({ event: 'peer', action: 'leave', peer: peer.toString(), reason })
   })
+  const unreached = new Map<string, string>()
+  peers.addEventListener('seed', ({ detail: { address, state, error = '', nextMs = 0 } }) => {
+    if (state === 'connected') unreached.delete(address)
+    if (state !== 'failed' || unreached.get(address) === error) return
+    unreached.set(address, error)
+    report({ event: 'seed', address, error, nextMs })
+  })
   status.addEventListener('refused', ({ detail: { peer, code, field, ours, theirs } }) => {
     report({ event: 'refused', peer: peer.toString(), code, field, ours, theirs })
   })
+  /** Forks told, by the hash of the other block: several peers may be on it. */
+  const forks: string[] = []
   status.addEventListener('head', ({ detail: { peer, head } }) => {
     if (head == null || head.height > chain.head.height) return
     const ours = chain.hashAt(head.height)
-    if (ours == null || hex(ours) === hex(head.hash)) return
-    report({ event: 'fork', height: head.height, ours: hex(ours), theirs: hex(head.hash), peer: peer.toString() })
+    const theirs = hex(head.hash)
+    if (ours == null || hex(ours) === theirs || forks.includes(theirs)) return
+    forks.push(theirs)
+    if (forks.length > 50) forks.shift()
+    report({ event: 'fork', height: head.height, ours: hex(ours), theirs, peer: peer.toString() })
   })
 }
 
@@ -74,16 +91,16 @@ export function reportSync({ sync }: CoinNode, report: Report): void {
   sync.addEventListener('progress', tell)
 }
 
-/** The name in the reward, which is a block's first transaction. */
-function winnerOf(
+/** The reward, which is a block's first transaction. */
+function rewardOf(
   block: Uint8Array,
   limits: Parameters<typeof splitBlock>[1],
   rules: Rules<CoinHeader, CoinTx>
-): string {
+): Reward | undefined {
   const first = splitBlock(block, limits).txs[0]
-  if (first == null) return ''
+  if (first == null) return undefined
   const tx = rules.tx.decode(first)
-  return tx.kind === 'reward' ? tx.name : ''
+  return tx.kind === 'reward' ? tx : undefined
 }
 
 function hex(bytes: Uint8Array): string {

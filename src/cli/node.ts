@@ -18,7 +18,6 @@ const STOP_MS = 1_700
 
 /** Runs `blockwire node` until it is told to stop. Resolves with the exit code. */
 export async function runNode(options: NodeOptions, version: string): Promise<number> {
-  const startedAt = Date.now()
   const stop = stopRequest()
   const output = openOutput(stop.now)
   const warn = (line: string): void => console.error(line)
@@ -35,7 +34,7 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
       if (text === 'mine') running?.mine(true)
     })
     const movedTo = options.port == null && port !== DEFAULT_PORT ? port : undefined
-    human?.welcome(welcomeOf(options, running, { version, movedTo, readyMs: Date.now() - startedAt }), running)
+    human?.welcome(welcomeOf(options, running, { version, movedTo, readyMs: performance.now() }), running)
     if (options.json && movedTo != null) warn(`port ${DEFAULT_PORT} is taken, using ${movedTo}`)
     if (options.json && options.debugIdentity) warn(`warning ${DEBUG_IDENTITY}`)
     await stop.asked

@@ -9,7 +9,7 @@ export interface Welcome {
   version: string
   network: string
   genesis: string
-  /** Milliseconds from start to listening. */
+  /** Milliseconds from the start of the process to listening. */
   readyMs: number
   role: 'full' | 'seed'
   name: string
@@ -37,7 +37,7 @@ export function welcomeLines(welcome: Welcome): string[] {
   const command = (address: string): string =>
     `${program} node --seed ${address}${blockTime == null ? '' : ` --block-time ${blockTime}`}`
   return [
-    `blockwire ${version}   network ${network}   genesis ${short(genesis)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
+    `blockwire ${version}   network ${network}   genesis ${genesis.slice(0, 8)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
     row('you', `${welcome.role === 'seed' ? 'seed, introduces peers' : welcome.name}   ${welcome.peerId}`),
     row(
       'data',

@@ -9,8 +9,8 @@ import { jsonLine } from '../../dist/src/cli/json.js'
 import { liveLine, logLine, stateOf, type Welcome, welcomeLines } from '../../dist/src/cli/screen.js'
 
 const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
-const HASH = '3fa9c1'.padEnd(64, '0')
-const OTHER = 'b81e02'.padEnd(64, '0')
+const HASH = '3fa9c1'.padStart(64, '0')
+const OTHER = 'b81e02'.padStart(64, '0')
 const EVIL = 'eve\u001b[2J\u001b]0;title\u0007\u009b31m\r\n\u202e\u2028x'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not come through
@@ -33,6 +33,7 @@ const EVENTS: NodeEvent[] = [
   },
   { event: 'mined', height: 3, hash: HASH },
   { event: 'fork', height: 3, ours: HASH, theirs: OTHER, peer: ID },
+  { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, error: EVIL, nextMs: 2_000 },
   { event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 1 },
   { event: 'sync', state: 'live', height: 3, target: 3 },
   { event: 'error', code: 'BW_X', message: EVIL, fix: EVIL },
