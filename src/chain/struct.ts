@@ -11,11 +11,9 @@ export interface Layout<T> extends Codec<T>, Field<T> {}
 /** What a field, a struct or a union holds: `type Header = ValueOf<typeof header>`. */
 export type ValueOf<L> = L extends { read(reader: Reader): infer T } ? T : never
 
-// biome-ignore lint/suspicious/noExplicitAny: a field is invariant in its value; this names "a field of whatever"
-type Fields = Record<string, Field<any>>
+type Fields = Record<string, Field<unknown>>
 type StructOf<F extends Fields> = { -readonly [K in keyof F]: ValueOf<F[K]> }
-// biome-ignore lint/suspicious/noExplicitAny: as above
-type Variants = Record<string, readonly [tag: number, layout: Field<any>]>
+type Variants = Record<string, readonly [tag: number, layout: Field<object>]>
 type UnionOf<V extends Variants> = { [K in keyof V & string]: { kind: K } & ValueOf<V[K][1]> }[keyof V & string]
 
 /**
