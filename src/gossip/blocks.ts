@@ -125,8 +125,10 @@ class BlocksService implements Blocks, Startable {
 
   #validate(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {
     if (!this.#started) return ignore('error', 'the node is not started')
-    const checked = this.#chain.check(message.data)
-    if (!lacksParent(checked.verdict)) return this.#take(message.data, checked)
+    // what came is a view of a larger buffer, which would live as long as the block is held, parked or queued
+    const bytes = message.data.slice()
+    const checked = this.#chain.check(bytes)
+    if (!lacksParent(checked.verdict)) return this.#take(bytes, checked)
     const { hash, header } = checked
     if (hash == null || header == null) return checked.verdict
     return new Promise((resolve) => {
@@ -134,8 +136,7 @@ class BlocksService implements Blocks, Startable {
         hash: toHex(hash),
         parent: toHex(header.parent),
         peer: message.from.toString(),
-        // a view would keep the whole message alive
-        bytes: message.data.slice(),
+        bytes,
         from: message.from,
         settle: resolve
       }

@@ -75,8 +75,8 @@ interface RawGossipsub extends GossipSub, Startable {
 }
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/
-/** gossipsub forgets the subscriptions of a peer that it graylists (at -80): whom we keep stays above. */
-const LOWEST_SCORE = -79
+/** Counts ten times. gossipsub forgets the subscriptions of a peer that it graylists (at -80): whom we keep stays above. */
+const LOWEST_SCORE = -7.9
 
 /**
  * The node's one gossipsub, with a registry of topics. A message is forwarded when its topic's validator has accepted it. What

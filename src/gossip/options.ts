@@ -67,7 +67,7 @@ export function gossipsubOptions(init: OptionsInit): Partial<GossipsubOpts> {
       // a single broken promise under load would already put an honest peer below zero
       behaviourPenaltyThreshold: 6,
       ...given.scoreParams,
-      appSpecificWeight: 1,
+      appSpecificWeight: 10,
       appSpecificScore: init.score
     }
   }

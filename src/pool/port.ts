@@ -7,7 +7,7 @@ import type { TxHandle } from './handle.js'
 
 /** A state at `head` on which transactions are tried one after another. */
 export interface PoolScratch<Tx> {
-  readonly head: Located<BaseHeader>
+  readonly head: { readonly hash: Uint8Array }
   /** Applies it, or leaves the state as it was. */
   admit(tx: Tx, bytes: Uint8Array): Promise<Check>
 }

@@ -20,7 +20,7 @@ function setup() {
   const pacer = new Pacer({ clock, links })
   const sent: string[] = []
   const send = (name: string, priority = 0, bytes = 65_536): boolean =>
-    pacer.run({ priority, bytes, go: () => sent.push(name), drop: () => sent.push(`dropped ${name}`) })
+    pacer.run({ priority, bytes, go: () => void sent.push(name), drop: () => void sent.push(`dropped ${name}`) })
   return { clock, streams, cut, pacer, sent, send }
 }
 
