@@ -1,12 +1,5 @@
-import {
-  CLAIM_MS,
-  CLAIM_TRIES,
-  HEADERS_PATIENCE_MS,
-  MAX_HEADERS_AHEAD,
-  REST_MAX_MS,
-  REST_MS
-} from './limit.js'
-import type { ChainView, Place, Source } from './source.js'
+import { CLAIM_MS, CLAIM_TRIES, MAX_HEADERS_AHEAD, REST_MS, RETRY_MAX_MS } from './limit.js'
+import type { ChainView, Source } from './source.js'
 
 /**
  * What a peer's claim is worth: `none` it makes none · `met` no more work than ours · `known` its headers are here, its bodies
@@ -32,7 +25,8 @@ export function standing(source: Source, view: ChainView): Standing {
 /** Brings a source's record up to date with what the chain knows by now. */
 export function settle(source: Source, view: ChainView, now: number): Standing {
   const state = standing(source, view)
-  if (state === 'known' || (state === 'met' && source.claim!.ahead && view.has(source.claim!.hash) != null)) prove(source)
+  if (state === 'known' || (state === 'met' && source.claim!.ahead && view.has(source.claim!.hash) != null))
+    prove(source)
   if (state !== 'open') source.openSince = undefined
   else source.openSince ??= now
   if (state === 'ahead' && source.last!.work <= view.head.work) {
@@ -46,10 +40,7 @@ export function settle(source: Source, view: ChainView, now: number): Standing {
 /** Does it hold up `live`? Refuted claims do not, nor those that were given time enough. */
 export function holdsUp(source: Source, state: Standing, now: number): boolean {
   return (
-    state === 'open' &&
-    source.doubt == null &&
-    source.claim!.due <= now &&
-    now - (source.openSince ?? now) < CLAIM_MS
+    state === 'open' && source.doubt == null && source.claim!.due <= now && now - (source.openSince ?? now) < CLAIM_MS
   )
 }
 
@@ -77,46 +68,5 @@ export function refute(source: Source, why: string, now: number): void {
   source.doubt = why
   source.debt = Math.min(64, 2 ** ++source.refuted)
   source.last = undefined
-  source.nextTry = now + Math.min(REST_MAX_MS, REST_MS * 2 ** (source.tries - CLAIM_TRIES + 1))
-}
-
-/** A request for headers that is under way. */
-export interface HeadersAsked {
-  peer: string
-  /** The claim that it is to prove. */
-  claim: string
-  from: Place | undefined
-  at: number
-  movedAt: number
-  count: number
-  bytes: number
-  added: number
-}
-
-/** Whom to ask for headers now, if anybody: trusted before doubted, then the most claimed work. */
-export function nextForHeaders(
-  sources: Iterable<Source>,
-  asked: Iterable<HeadersAsked>,
-  view: ChainView,
-  now: number
-): Source | undefined {
-  const busy = new Set<string>()
-  for (const request of asked) {
-    if (now - request.movedAt < HEADERS_PATIENCE_MS) return undefined
-    busy.add(request.peer)
-  }
-  if (busy.size >= 4) return undefined
-  let best: Source | undefined
-  for (const source of sources) {
-    if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
-    if (standing(source, view) !== 'open') continue
-    if (best == null || prefer(source, best)) best = source
-  }
-  return best
-}
-
-function prefer(a: Source, b: Source): boolean {
-  if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
-  if (a.claim!.work !== b.claim!.work) return a.claim!.work > b.claim!.work
-  return a.fails < b.fails
+  source.nextTry = now + Math.min(RETRY_MAX_MS, REST_MS * 2 ** (source.tries - CLAIM_TRIES + 1))
 }

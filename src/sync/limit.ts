@@ -38,7 +38,9 @@ export const CLAIM_TRIES = 3
 export const CLAIM_MS = 60_000
 /** First and last pause before a peer that failed is asked again. */
 export const REST_MS = 1_000
-export const REST_MAX_MS = 64_000
+export const REST_MAX_MS = 16_000
+/** Last pause before a refuted claim or a parked branch is looked at again. */
+export const RETRY_MAX_MS = 64_000
 /** Denials of a body by each peer that should have it, or time without it, before its branch is parked. */
 export const PARK_DENIALS = 2
 export const PARK_MS = 60_000

@@ -1,5 +1,5 @@
 import { standing } from './claims.js'
-import { REST_MAX_MS, REST_MS } from './limit.js'
+import { PARK_DENIALS, REST_MS, RETRY_MAX_MS } from './limit.js'
 import type { ChainView, Place, Source } from './source.js'
 import { newSlot, type Slot } from './window.js'
 
@@ -25,8 +25,10 @@ export class ParkedBranches {
   }
 
   add(place: Place, key: string, why: string, now: number, sources: Source[]): void {
+    const slot = newSlot(place, key)
+    for (const source of sources) if (source.claims(place.height)) slot.denials.set(source.id, PARK_DENIALS)
     const tried = new Map(sources.map((source) => [source.id, { times: 1, next: now + 4 * REST_MS }]))
-    this.#branches.set(key, { slot: newSlot(place, key), why, tried })
+    this.#branches.set(key, { slot, why, tried })
     for (const oldest of this.#branches.keys()) {
       if (this.#branches.size <= MAX_PARKED) break
       this.#branches.delete(oldest)
@@ -44,7 +46,7 @@ export class ParkedBranches {
           const tried = branch.tried.get(source.id) ?? { times: 0, next: 0 }
           if (tried.next > now || standing(source, view) !== 'parked') continue
           tried.times++
-          tried.next = now + Math.min(REST_MAX_MS, 2 * REST_MS * 2 ** tried.times)
+          tried.next = now + Math.min(RETRY_MAX_MS, 2 * REST_MS * 2 ** tried.times)
           branch.tried.set(source.id, tried)
           return { source, slot: branch.slot }
         }
@@ -63,11 +65,22 @@ export class ParkedBranches {
     return undefined
   }
 
+  /** A new header on a parked branch takes it up again: who had not the body then is not asked again now. */
+  recall(slot: Slot | undefined): void {
+    const denials = slot == null ? undefined : this.#branches.get(slot.key)?.slot.denials
+    if (denials != null) for (const [peer, times] of denials) slot!.denials.set(peer, times)
+  }
+
   leave(peer: string): void {
-    for (const { tried } of this.#branches.values()) tried.delete(peer)
+    for (const { tried, slot } of this.#branches.values()) {
+      tried.delete(peer)
+      slot.denials.delete(peer)
+    }
   }
 
   explain(): string[] {
-    return [...this.#branches.values()].map(({ slot, why }) => `${slot.key.slice(0, 16)} at ${slot.place.height}: ${why}`)
+    return [...this.#branches.values()].map(
+      ({ slot, why }) => `${slot.key.slice(0, 16)} at ${slot.place.height}: ${why}`
+    )
   }
 }

@@ -122,10 +122,12 @@ export class Source {
     this.rate = this.rate === 0 ? rate : this.rate * 0.7 + rate * 0.3
   }
 
-  /** Asked again later each time. */
-  rest(now: number): void {
-    this.fails++
-    this.restUntil = Math.max(this.restUntil, now + Math.min(REST_MAX_MS, REST_MS * 2 ** (this.fails - 1)))
+  /** Asked again later each time; requests that fail together count once, those that brought something least. */
+  rest(now: number, got = 0): void {
+    if (this.restUntil > now) return
+    this.fails = got > 0 ? Math.max(1, this.fails) : this.fails + 1
+    const ms = got > 0 ? REST_MS : Math.min(REST_MAX_MS, REST_MS * 2 ** (this.fails - 1))
+    this.restUntil = now + ms
   }
 
   /** It sent a wrong body: it is asked last, and little. */

@@ -67,7 +67,7 @@ export class Window {
   }
 
   /** Looks at what is missing now. Answers the requests that are not needed any more; they are forgotten here. */
-  refresh(view: ChainView, now: number): BodiesAsked[] {
+  refresh(view: ChainView): BodiesAsked[] {
     if (!this.dirty) return []
     this.dirty = false
     const before = new Map(this.slots.map((slot) => [slot.key, slot]))
@@ -249,9 +249,7 @@ export class Window {
 
   #mayServe(source: Source, slot: Slot, now: number): boolean {
     const { height } = slot.place
-    return (
-      source.claims(height) && !source.lacking(height, now) && (slot.denials.get(source.id) ?? 0) < PARK_DENIALS
-    )
+    return source.claims(height) && !source.lacking(height, now) && (slot.denials.get(source.id) ?? 0) < PARK_DENIALS
   }
 
   #requestOf(slot: Slot): BodiesAsked | undefined {
@@ -267,7 +265,16 @@ export class Window {
 }
 
 export function newSlot(place: Place, key: string): Slot {
-  return { place, key, state: 'wanted', bytes: undefined, from: undefined, asOwn: false, denials: new Map(), imports: 0 }
+  return {
+    place,
+    key,
+    state: 'wanted',
+    bytes: undefined,
+    from: undefined,
+    asOwn: false,
+    denials: new Map(),
+    imports: 0
+  }
 }
 
 function promise(a: Source, b: Source): number {

@@ -5,9 +5,12 @@ import { type Block, LIARS, Simulation, type Temper, World } from './simulation.
 /** Turns the clock until the node stands on `tip` and is live; the failure shows where it stands instead. */
 function expectLiveOn(sim: Simulation, tip: Block, ms = 300_000): void {
   sim.until(() => sim.chain.head === tip && sim.planner.state === 'live', ms)
-  expect({ head: sim.chain.head.height, id: sim.chain.head.id, state: sim.planner.state, why: sim.planner.reason }).toEqual(
-    { head: tip.height, id: tip.id, state: 'live', why: undefined }
-  )
+  expect({
+    head: sim.chain.head.height,
+    id: sim.chain.head.id,
+    state: sim.planner.state,
+    why: sim.planner.reason
+  }).toEqual({ head: tip.height, id: tip.id, state: 'live', why: undefined })
 }
 
 describe('the planner', () => {
@@ -249,7 +252,11 @@ describe('the planner among all kinds of peers', () => {
     shrinks: fc.option(fc.nat(60_000), { nil: undefined })
   })
   const setting = fc.record({
-    lengths: fc.tuple(fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 700 }), fc.integer({ min: 1, max: 60 })),
+    lengths: fc.tuple(
+      fc.integer({ min: 1, max: 700 }),
+      fc.integer({ min: 1, max: 700 }),
+      fc.integer({ min: 1, max: 60 })
+    ),
     forks: fc.tuple(fc.nat(300), fc.nat(300)),
     peers: fc.array(peer, { maxLength: 7 }),
     anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
@@ -275,14 +282,15 @@ describe('the planner among all kinds of peers', () => {
           const tip = path[Math.max(1, Math.floor(((path.length - 1) * part) / 10))] ?? world.genesis
           sim.at(joins, () => sim.join(id, temper, tip))
           if (grows != null) sim.at(joins + grows, () => sim.move(id, tips[branch]!))
-          if (shrinks != null) sim.at(joins + shrinks, () => sim.peers.has(id) && sim.move(id, sim.peers.get(id)!.tip, tip.height))
+          if (shrinks != null)
+            sim.at(joins + shrinks, () => sim.peers.has(id) && sim.move(id, sim.peers.get(id)!.tip, tip.height))
           if (leaves != null) sim.at(joins + leaves, () => sim.peers.has(id) && sim.leave(id))
         })
         sim.until(() => false, 100_000)
         const honest = [...sim.peers.values()].filter(
           ({ temper, lowest }) => lowest === 0 && ['honest', 'slow', 'breaker'].includes(temper)
         )
-        const best = honest.reduce((most, { tip }) => (tip.work > most ? tip.work : most), staying.work)
+        const best = BigInt(Math.max(Number(staying.work), ...honest.map(({ tip }) => Number(tip.work))))
         const done = sim.until(() => sim.planner.state === 'live' && sim.chain.head.work >= best, 600_000)
         const where = `${sim.planner.state} (${sim.planner.reason}) at ${sim.chain.head.work} of ${best}`
         expect(done, where).toBe(true)

@@ -1,6 +1,7 @@
 import { ACCEPT, ignore, reject, type Verdict } from '../../dist/src/chain/verdict.js'
 import { toHex } from '../../dist/src/hex.js'
-import { type Action, Planner } from '../../dist/src/sync/planner.js'
+import type { Action } from '../../dist/src/sync/action.js'
+import { Planner } from '../../dist/src/sync/planner.js'
 import type { ChainView, Place } from '../../dist/src/sync/source.js'
 
 /** A block of the model: its hash is its number. */
@@ -149,7 +150,8 @@ export class ModelChain implements ChainView {
   #apply(block: Block): void {
     if (!this.applied.has(block.parent!) || !this.bodies.has(block)) return
     if (block.badState) {
-      for (const b of this.known) if (b === block || (b.parent != null && this.invalid.has(b.parent))) this.invalid.add(b)
+      for (const b of this.known)
+        if (b === block || (b.parent != null && this.invalid.has(b.parent))) this.invalid.add(b)
       return
     }
     this.applied.add(block)
@@ -291,22 +293,25 @@ export class Simulation {
   #act(action: Action): void {
     switch (action.do) {
       case 'headers':
-        return this.#ask(action.id, action.peer, (peer) => this.#answerHeaders(action.id, peer, action.from))
+        this.#ask(action.id, action.peer, (peer) => this.#answerHeaders(action.id, peer, action.from))
+        break
       case 'bodies':
-        return this.#ask(action.id, action.peer, (peer) => this.#answerBodies(action.id, peer, action.by, action.places))
+        this.#ask(action.id, action.peer, (peer) => this.#answerBodies(action.id, peer, action.by, action.places))
+        break
       case 'cancel':
         this.#open.delete(action.id)
-        return
+        break
       case 'import': {
         const result = this.chain.addBlocks(action.blocks.map((bytes) => this.#bodyOf(bytes)))
         this.at(5, () => this.planner.imported(result))
-        return
+        break
       }
       case 'park':
-        return this.chain.park(action.hash)
+        this.chain.park(action.hash)
+        break
       case 'judge':
         if (action.verdict.result === 'reject') this.charged.set(action.peer, action.verdict.reason)
-        return
+        break
       case 'fault':
         if (action.fault !== 'quality' && action.fault !== 'none') this.charged.set(action.peer, action.reason)
     }
@@ -317,10 +322,10 @@ export class Simulation {
     this.asked.set(peerId, (this.asked.get(peerId) ?? 0) + 1)
     this.mostInFlight = Math.max(this.mostInFlight, [...this.#open.values()].filter((peer) => peer === peerId).length)
     const peer = this.peers.get(peerId)
-    if (peer == null) return this.#end(id, 5, () => this.planner.failed(id, { name: 'StreamLostError' }))
-    if (peer.temper === 'silent') return this.#end(id, 20_000, () => this.planner.failed(id, { name: 'TimeoutError' }))
-    if (peer.temper === 'busy') return this.#end(id, 5, () => this.planner.failed(id, { name: 'BusyError', retryMs: 700 }))
-    answer(peer)
+    if (peer == null) this.#fail(id, 5, 'StreamLostError')
+    else if (peer.temper === 'silent') this.#fail(id, 20_000, 'TimeoutError')
+    else if (peer.temper === 'busy') this.#fail(id, 5, 'BusyError')
+    else answer(peer)
   }
 
   #answerHeaders(id: number, peer: SimulatedPeer, from: Place | undefined): void {
@@ -353,7 +358,10 @@ export class Simulation {
     if (peer.temper === 'miser') have = Math.min(1, have)
     const broken = peer.temper === 'breaker' && have > 1
     if (broken) have = have >> 1
-    if (have === 0) return this.#end(id, 20, () => this.planner.failed(id, { name: 'NotFoundError' }))
+    if (have === 0) {
+      this.#fail(id, 20, 'NotFoundError')
+      return
+    }
     const slow = peer.temper === 'slow'
     let at = slow ? 300 : 20
     for (let i = 0; i < have; i += 10) {
@@ -381,6 +389,10 @@ export class Simulation {
       this.#open.delete(id)
       run()
     })
+  }
+
+  #fail(id: number, ms: number, name: string): void {
+    this.#end(id, ms, () => this.planner.failed(id, { name, retryMs: 700 }))
   }
 
   #body(block: Block, good: boolean): Body {

@@ -1,0 +1,163 @@
+import type { Logger, PeerId } from '@libp2p/interface'
+import { toHex } from '../hex.js'
+import { BRANCH_GAP } from './limit.js'
+import type { Neighbours } from './neighbours.js'
+import type { Planner } from './planner.js'
+import type { SyncBlock, SyncChain } from './port.js'
+import type { Asked, Requester } from './requester.js'
+
+/** Branches fetched at once. */
+const MAX_FETCHES = 16
+/** Pages of headers for one. */
+const MAX_PAGES = 10
+/** Peers asked besides the one who sent the block. */
+const MAX_OTHERS = 2
+
+/** Fetches the parents of a block that came without them, from who sent it and then from others. */
+export class BranchFetch {
+  #running = 0
+  /** Who waits for the next thing to happen. */
+  readonly #waiting = new Set<() => void>()
+
+  constructor(
+    private readonly chain: SyncChain,
+    private readonly planner: Planner,
+    private readonly requester: Requester,
+    private readonly neighbours: Neighbours,
+    private readonly log: Logger,
+    private readonly evaluate: () => void
+  ) {}
+
+  async fetch(hash: Uint8Array, from: PeerId, signal: AbortSignal): Promise<boolean> {
+    if (this.#here(hash)) return true
+    if (this.#running >= MAX_FETCHES) return false
+    this.#running++
+    try {
+      for (const id of this.#candidates(from.toString())) {
+        if (signal.aborted || this.chain.has(hash) === 'invalid') break
+        if (await this.#from(id, hash, signal)) return true
+      }
+      return this.#here(hash)
+    } finally {
+      this.#running--
+    }
+  }
+
+  /** Something happened: whoever waits looks again. */
+  wake(): void {
+    for (const resolve of this.#waiting) resolve()
+  }
+
+  #candidates(from: string): string[] {
+    const others = [...this.planner.sources.values()].filter((source) => source.full && source.id !== from)
+    others.sort((a, b) => a.fails - b.fails || (a.claim!.work > b.claim!.work ? -1 : 1))
+    return [from, ...others.slice(0, MAX_OTHERS).map(({ id }) => id)]
+  }
+
+  async #from(id: string, hash: Uint8Array, signal: AbortSignal): Promise<boolean> {
+    while (!this.planner.take(id)) {
+      if (signal.aborted || !this.planner.sources.has(id)) return false
+      await this.#change(signal)
+    }
+    try {
+      const status = this.neighbours.peer(id)
+      if (status == null) return false
+      const asked = { peer: status.peer, connection: status.connection, signal }
+      await this.#headers(asked, hash)
+      if (this.chain.has(hash) == null) return false
+      const path = this.#path(hash)
+      if (path != null) {
+        if (path.length > 0) await this.#bodies(asked, path)
+        return this.#here(hash)
+      }
+    } finally {
+      this.planner.free(id)
+      this.planner.changed()
+      this.evaluate()
+    }
+    // too far for a single request: the window fetches it, if it leads anywhere
+    while (!signal.aborted && this.chain.has(hash) === 'header') await this.#change(signal)
+    return this.#here(hash)
+  }
+
+  /** Headers from where our chains meet up to `hash`. */
+  async #headers(asked: Asked, hash: Uint8Array): Promise<void> {
+    let last: SyncBlock | undefined
+    try {
+      for (let page = 0; page < MAX_PAGES && this.chain.has(hash) == null; page++) {
+        const before = last?.height ?? -1
+        const pages = this.requester.headers(asked, this.chain.locator(last), hash)
+        let next = await pages.next()
+        for (; !next.done; next = await pages.next()) {
+          last = next.value.last ?? last
+          if (next.value.verdict.result === 'reject') this.neighbours.judge(asked.peer, next.value.verdict, 'headers')
+        }
+        if (!next.value || last == null || last.height <= before) return
+      }
+    } catch (err) {
+      this.#failed(asked, err)
+    }
+  }
+
+  async #bodies(asked: Asked, path: SyncBlock[]): Promise<void> {
+    const received: Uint8Array[] = []
+    try {
+      const pages = this.requester.bodies(asked, path, 'hashes')
+      for (let next = await pages.next(); !next.done; next = await pages.next()) {
+        for (const { key, bytes } of next.value) {
+          if (key !== toHex(path[received.length]!.hash)) {
+            this.neighbours.fault(asked.peer, 'protocol', 'a block that was not asked for')
+            return
+          }
+          received.push(bytes)
+        }
+      }
+    } catch (err) {
+      this.#failed(asked, err)
+    }
+    if (received.length === 0 || asked.signal.aborted) return
+    try {
+      const { verdict } = await this.chain.addBlocks(received, { signal: asked.signal })
+      // he has it beside his chain perhaps: a bad state is not his fault
+      const state = verdict.result === 'reject' && (verdict.reason === 'state' || verdict.reason === 'known-invalid')
+      if (!state) this.neighbours.judge(asked.peer, verdict, 'sync')
+    } catch (err) {
+      if (!asked.signal.aborted) this.log.error('could not import a branch - %e', err)
+    }
+  }
+
+  #failed({ peer, signal }: Asked, err: unknown): void {
+    if (signal.aborted) return
+    this.log.trace('branch of %p failed - %e', peer, err)
+    this.neighbours.failed(peer, err)
+  }
+
+  /** The blocks without a body up to `hash`, ascending; undefined when there are too many. */
+  #path(hash: Uint8Array): SyncBlock[] | undefined {
+    const path: SyncBlock[] = []
+    for (let at = this.chain.locate(hash); at != null; at = this.chain.locate(at.header.parent)) {
+      if (this.#here(at.hash)) break
+      if (path.length === BRANCH_GAP) return undefined
+      path.push(at)
+    }
+    return path.reverse()
+  }
+
+  #here(hash: Uint8Array): boolean {
+    const here = this.chain.has(hash)
+    return here === 'body' || here === 'valid'
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done)
+        signal.removeEventListener('abort', done)
+        resolve()
+      }
+      this.#waiting.add(done)
+      signal.addEventListener('abort', done)
+      if (signal.aborted) done()
+    })
+  }
+}

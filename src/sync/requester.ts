@@ -1,0 +1,88 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import { splitBlock } from '../chain/block.js'
+import { sha256 } from '../hash.js'
+import { toHex } from '../hex.js'
+import type { SyncRequest } from '../pb/sync.js'
+import type { Answer } from '../protocol/index.js'
+import type { HeadersPage } from './header-phase.js'
+import { MAX_HEADERS } from './limit.js'
+import type { Neighbours } from './neighbours.js'
+import type { SyncBlock, SyncChain } from './port.js'
+import type { Place } from './source.js'
+import { onWire, type SyncProtocol } from './wire.js'
+
+/** Who is asked, and who is told that an answer came from there. */
+export interface Asked {
+  peer: PeerId
+  connection: Connection
+  signal: AbortSignal
+}
+
+/** A body and the hash of its header in hex; empty when there is no header in it. */
+export interface Received {
+  key: string
+  bytes: Uint8Array
+}
+
+/** Makes requests of `sync/1`. Throws what the protocol throws; judges nothing. */
+export class Requester {
+  constructor(
+    private readonly chain: SyncChain,
+    private readonly protocol: SyncProtocol,
+    private readonly neighbours: Neighbours
+  ) {}
+
+  /** Headers after the locator, each page as the chain took it. Stops at the first that it does not take. Returns whether there are more. */
+  async *headers(
+    asked: Asked,
+    locator: Uint8Array[],
+    stop?: Uint8Array
+  ): AsyncGenerator<HeadersPage<SyncBlock>, boolean> {
+    const answer = this.#request(asked, {
+      headers: { locator: onWire(locator), limit: MAX_HEADERS, stop: onWire([stop ?? new Uint8Array()])[0]! }
+    })
+    for await (const items of answer) {
+      this.neighbours.heard(asked.peer)
+      let bytes = 0
+      for (const item of items) bytes += item.length
+      const { verdict, added, last } = await this.chain.addHeaders(items)
+      yield { count: items.length, bytes, added, verdict, last }
+      if (verdict.result !== 'accept') return false
+    }
+    return answer.more
+  }
+
+  /** Bodies in the order asked, as they come. Returns whether the server stopped before the end. */
+  async *bodies(asked: Asked, places: Place[], by: 'range' | 'hashes'): AsyncGenerator<Received[], boolean> {
+    const answer = this.#request(
+      asked,
+      by === 'range'
+        ? { range: { from: places[0]!.height, to: places.at(-1)!.height } }
+        : { blocks: { hashes: onWire(places.map(({ hash }) => hash)) } }
+    )
+    for await (const items of answer) {
+      this.neighbours.heard(asked.peer)
+      yield items.map((bytes) => ({ key: this.#key(bytes), bytes }))
+    }
+    return answer.more
+  }
+
+  #request({ connection, signal }: Asked, request: SyncRequest): Answer<Uint8Array> {
+    return this.protocol.request(connection, this.chain.id, request, { signal })
+  }
+
+  #key(block: Uint8Array): string {
+    let header: Uint8Array
+    try {
+      header = splitBlock(block, this.chain.limits).header
+    } catch {
+      return ''
+    }
+    return toHex(hashHeader(this.chain, header))
+  }
+}
+
+/** Hash of header bytes by the chain's rules. */
+export function hashHeader(chain: SyncChain, header: Uint8Array): Uint8Array {
+  return chain.rules.hash?.(header) ?? sha256(header)
+}

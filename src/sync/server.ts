@@ -1,0 +1,121 @@
+import { MalformedError, NotFoundError } from '../errors.js'
+import { equalBytes, toHex } from '../hex.js'
+import type { GetBlocks, GetHeaders, GetRange, SyncRequest } from '../pb/sync.js'
+import { MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_HEADERS, MAX_LOCATOR } from './limit.js'
+import type { SyncChain } from './port.js'
+
+/** Blocks read at once when asked by hash. */
+const READ_AHEAD = 16
+
+export type Answered = AsyncGenerator<Uint8Array[], 'more' | undefined>
+
+/**
+ * Answers one request from the chain, in pages of bytes as they are stored. Returns `'more'` where the answer is cut; counting
+ * items and bytes is the protocol's business.
+ *
+ * @throws MalformedError for a request outside the limits of docs/wire.md, NotFoundError
+ */
+export function answer(
+  chain: SyncChain,
+  lowest: number,
+  hashOf: (header: Uint8Array) => Uint8Array,
+  { headers, blocks, range }: SyncRequest
+): Answered {
+  if (headers != null) return answerHeaders(chain, hashOf, headers)
+  if (blocks != null) return answerBlocks(chain, blocks)
+  if (range != null) return answerRange(chain, lowest, range)
+  throw new MalformedError('a request for nothing')
+}
+
+async function* answerHeaders(
+  chain: SyncChain,
+  hashOf: (header: Uint8Array) => Uint8Array,
+  { locator, limit, stop }: GetHeaders
+): Answered {
+  if (locator.length > MAX_LOCATOR)
+    throw new MalformedError(`a locator of ${locator.length} hashes, over ${MAX_LOCATOR}`)
+  for (const hash of locator) checkHash(hash)
+  if (limit < 1 || limit > MAX_HEADERS) throw new MalformedError(`a limit of ${limit} headers, not 1 to ${MAX_HEADERS}`)
+  if (stop.length > 0) checkHash(stop)
+
+  const known = locator.map((hash) => chain.locate(hash)).filter((block) => block != null)
+  if (known.length === 0) throw new NotFoundError('no hash of the locator is known')
+  // after genesis when none is on the head chain
+  const common = known.find(({ hash, height }) => isMain(chain, hash, height))?.height ?? 0
+  let end = chain.head.height
+  if (stop.length > 0) {
+    const last = chain.locate(stop)
+    if (last == null || chain.has(stop) === 'invalid') throw new NotFoundError('the stop is not known')
+    if (!isMain(chain, stop, last.height)) return yield* answerBranch(chain, hashOf, locator, limit, stop)
+    end = last.height
+  }
+  const to = Math.min(common + limit, end)
+  return (yield* pages(chain, chain.headers(common + 1, to), common + 1, to)) ?? (to < end ? 'more' : undefined)
+}
+
+/** A side branch, after the newest of its headers that the asker has. */
+async function* answerBranch(
+  chain: SyncChain,
+  hashOf: (header: Uint8Array) => Uint8Array,
+  locator: Uint8Array[],
+  limit: number,
+  stop: Uint8Array
+): Answered {
+  const branch = await chain.branch(stop)
+  if (branch == null) throw new NotFoundError('the branch is not kept')
+  const asked = new Set(locator.map((hash) => toHex(hash)))
+  const from = branch.findLastIndex((header) => asked.has(toHex(hashOf(header)))) + 1
+  yield branch.slice(from, from + limit)
+  return from + limit < branch.length ? 'more' : undefined
+}
+
+async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered {
+  if (hashes.length < 1 || hashes.length > MAX_BLOCKS) {
+    throw new MalformedError(`${hashes.length} hashes, not 1 to ${MAX_BLOCKS}`)
+  }
+  for (const hash of hashes) checkHash(hash)
+  const ahead = chain.limits.blockBytes * READ_AHEAD > MAX_BLOCKS_BYTES ? 1 : READ_AHEAD
+  for (let from = 0; from < hashes.length; from += ahead) {
+    const read = await Promise.all(hashes.slice(from, from + ahead).map((hash) => stored(chain, hash)))
+    const until = read.indexOf(undefined)
+    if (until === 0 && from === 0) throw new NotFoundError('the first block is not here')
+    yield read.slice(0, until === -1 ? read.length : until) as Uint8Array[]
+    if (until !== -1) return 'more'
+  }
+  return undefined
+}
+
+async function* answerRange(chain: SyncChain, lowest: number, { from, to }: GetRange): Answered {
+  if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && from <= to && to - from < MAX_BLOCKS)) {
+    throw new MalformedError(`heights ${from} to ${to}: at most ${MAX_BLOCKS}, ascending`)
+  }
+  if (from < lowest || from > chain.head.height) throw new NotFoundError(`block ${from} is not on the head chain here`)
+  const last = Math.min(to, chain.head.height)
+  return (yield* pages(chain, chain.blocks(from, last), from, last)) ?? (last < to ? 'more' : undefined)
+}
+
+/** Pages of the head chain, as long as it is the same chain. */
+async function* pages(chain: SyncChain, source: AsyncIterable<Uint8Array[]>, from: number, to: number): Answered {
+  if (to < from) return undefined
+  const last = chain.hashAt(to)
+  for await (const page of source) {
+    const now = chain.hashAt(to)
+    if (last == null || now == null || !equalBytes(last, now)) return 'more'
+    yield page
+  }
+  return undefined
+}
+
+async function stored(chain: SyncChain, hash: Uint8Array): Promise<Uint8Array | undefined> {
+  const here = chain.has(hash)
+  return here === 'valid' || here === 'body' ? chain.block(hash) : undefined
+}
+
+function isMain(chain: SyncChain, hash: Uint8Array, height: number): boolean {
+  const main = chain.hashAt(height)
+  return main != null && equalBytes(main, hash)
+}
+
+function checkHash(hash: Uint8Array): void {
+  if (hash.length !== 32) throw new MalformedError(`a hash of ${hash.length} bytes`)
+}

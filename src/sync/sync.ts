@@ -1,0 +1,267 @@
+import type { ComponentLogger, Libp2pEvents, Logger, PeerId, Startable, TypedEventTarget } from '@libp2p/interface'
+import { serviceCapabilities } from '@libp2p/interface'
+import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
+import { TypedEventEmitter } from 'main-event'
+import { type Clock, systemClock } from '../clock.js'
+import type { PeerStatus, Role } from '../status/index.js'
+import { BranchFetch } from './branch-fetch.js'
+import { Downloads } from './downloads.js'
+import { Neighbours, type PeersPort, type StatusPort } from './neighbours.js'
+import { Planner, type SyncState } from './planner.js'
+import type { SyncChain } from './port.js'
+import { report, type SyncReport } from './report.js'
+import { hashHeader, Requester } from './requester.js'
+import { answer } from './server.js'
+import { syncProtocol } from './wire.js'
+
+/** How often it looks again although nothing happened. */
+const WATCHDOG_MS = 1_000
+const PROGRESS_MS = 200
+const STOP_MS = 1_000
+
+export interface SyncInit {
+  /** `full` downloads and serves, `seed` does neither. @default 'full' */
+  role?: Role
+  /** Lowest height whose block is served. @default 0 */
+  lowest?(): number
+  clock?: Clock
+}
+
+/** Where sync stands. */
+export interface SyncProgress {
+  state: SyncState
+  /** Where the state alone does not say it. */
+  reason?: string
+  /** Of our head. */
+  height: number
+  /** Of the best chain that we know headers of. */
+  target: number
+  /** Connected peers that serve blocks. */
+  peers: number
+}
+
+export interface SyncEvents {
+  /** The state or its reason changed. */
+  state: CustomEvent<SyncProgress>
+  /** Something of it changed; at most five a second. */
+  progress: CustomEvent<SyncProgress>
+}
+
+/**
+ * Downloads and serves. The states: `idle` before start and as a seed · `no-peers` no connected peer serves blocks · `headers` a peer
+ * claims more than we know · `bodies` blocks are missing · `live` nothing is missing and no credible claim is ahead of us ·
+ * `stalled` it cannot go on, and `reason` says why. A claim holds up `live` for a minute at most unless it proves true. `stop` aborts
+ * all requests and leaves nothing behind, within a second.
+ */
+export interface Sync extends TypedEventTarget<SyncEvents> {
+  readonly state: SyncState
+  readonly reason?: string
+  readonly progress: SyncProgress
+  /**
+   * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer and else from two
+   * others; further ones come by the way of all sync, which is waited for. True when `hash` has its body here. Never throws for what
+   * peers do; at most 16 at once, further ones are false at once.
+   */
+  fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
+  /** Why it does what it does: every peer's claim and standing, every request, what is parked. */
+  explain(): SyncReport
+}
+
+/** What `sync` takes from its neighbours. `peers` is told who was heard of and what went wrong, where it exists. */
+export interface SyncComponents {
+  chain: SyncChain
+  status: StatusPort
+  peers?: PeersPort
+  registrar: Registrar
+  connectionManager: ConnectionManager
+  events: TypedEventTarget<Libp2pEvents>
+  logger: ComponentLogger
+}
+
+export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, Startable {
+  readonly [Symbol.toStringTag] = '@blockwire/sync'
+  readonly [serviceCapabilities]: string[] = ['@blockwire/sync']
+
+  readonly #log: Logger
+  readonly #clock: Clock
+  readonly #role: Role
+  /** What runs between `start` and `stop`. */
+  #parts: Parts | undefined
+  #unserve: (() => Promise<void>) | undefined
+  #cancelTimer: (() => void) | undefined
+  #evaluating = false
+  #again = false
+  #told: SyncProgress | undefined
+  #toldAt = 0
+
+  constructor(
+    private readonly components: SyncComponents,
+    private readonly init: SyncInit = {}
+  ) {
+    super()
+    this.#log = components.logger.forComponent('blockwire:sync')
+    this.#clock = init.clock ?? systemClock
+    this.#role = init.role ?? 'full'
+  }
+
+  get state(): SyncState {
+    return this.#parts?.planner.state ?? 'idle'
+  }
+
+  get reason(): string | undefined {
+    return this.#parts?.planner.reason
+  }
+
+  get progress(): SyncProgress {
+    const { state, reason } = this
+    const { head, target } = this.components.chain
+    const sources = [...(this.#parts?.planner.sources.values() ?? [])]
+    const peers = sources.filter((source) => source.full).length
+    return { state, ...(reason == null ? {} : { reason }), height: head.height, target: target.height, peers }
+  }
+
+  async start(): Promise<void> {
+    if (this.#parts != null || this.#role === 'seed') return
+    const { chain, registrar, status } = this.components
+    const protocol = syncProtocol(chain.limits, this.#clock)
+    const neighbours = new Neighbours(status, peersOf(this.components))
+    const planner = new Planner(chain, () => this.#clock.now())
+    const requester = new Requester(chain, protocol, neighbours)
+    const parts = [chain, planner, requester, neighbours, this.#log, this.#evaluate] as const
+    this.#parts = {
+      planner,
+      downloads: new Downloads(...parts),
+      branches: new BranchFetch(...parts),
+      run: new AbortController()
+    }
+    this.#unserve = await protocol.serve(
+      registrar,
+      chain.id,
+      (request) => answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request),
+      {
+        onFault: (peer, err) => neighbours.failed(peer, err),
+        onError: (err) => this.#log.error('could not answer - %e', err)
+      }
+    )
+  }
+
+  afterStart(): void {
+    if (this.#parts == null) return
+    const { chain, status } = this.components
+    status.addEventListener('join', this.#onStatus)
+    status.addEventListener('head', this.#onStatus)
+    status.addEventListener('leave', this.#onLeave)
+    chain.addEventListener('head', this.#onChain)
+    chain.addEventListener('target', this.#onChain)
+    for (const peer of status.peers.values()) this.#offer(peer)
+    this.#evaluate()
+  }
+
+  async stop(): Promise<void> {
+    const parts = this.#parts
+    if (parts == null) return
+    this.#parts = undefined
+    const { chain, status } = this.components
+    status.removeEventListener('join', this.#onStatus)
+    status.removeEventListener('head', this.#onStatus)
+    status.removeEventListener('leave', this.#onLeave)
+    chain.removeEventListener('head', this.#onChain)
+    chain.removeEventListener('target', this.#onChain)
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+    parts.run.abort(new Error('sync stops'))
+    await this.#unserve?.()
+    this.#unserve = undefined
+    this.#tell()
+    // an import ends with its batch; a rule of the app that hangs must not keep us
+    const late = Promise.withResolvers<void>()
+    const cancel = this.#clock.after(STOP_MS, late.resolve)
+    await Promise.race([parts.downloads.stop(), late.promise])
+    cancel()
+  }
+
+  async fetchBranch(hash: Uint8Array, from: PeerId, { signal }: { signal: AbortSignal }): Promise<boolean> {
+    const parts = this.#parts
+    if (parts == null) return false
+    return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
+  }
+
+  explain(): SyncReport {
+    return report(this.progress, this.#parts?.planner)
+  }
+
+  readonly #onStatus = ({ detail }: CustomEvent<PeerStatus>): void => {
+    this.#offer(detail)
+    this.#evaluate()
+  }
+
+  readonly #onLeave = ({ detail }: CustomEvent<{ peer: PeerId; reason: string }>): void => {
+    this.#parts?.planner.leave(detail.peer.toString())
+    this.#evaluate()
+  }
+
+  readonly #onChain = (): void => {
+    this.#parts?.planner.changed()
+    this.#evaluate()
+  }
+
+  #offer({ peer, role, lowest, head }: PeerStatus): void {
+    this.#parts?.planner.offer({ id: peer.toString(), role, lowest, ...(head == null ? {} : { head }) })
+  }
+
+  /** Does what the planner decides, until it has nothing new. Listeners and timers call it: it never throws. */
+  readonly #evaluate = (): void => {
+    this.#again = true
+    if (this.#evaluating) return
+    this.#evaluating = true
+    try {
+      while (this.#again && this.#parts != null) {
+        this.#again = false
+        for (const action of this.#parts.planner.evaluate()) this.#parts?.downloads.act(action)
+      }
+      this.#tell()
+    } catch (err) {
+      this.#log.error('could not decide what to do - %e', err)
+    } finally {
+      this.#evaluating = false
+    }
+    this.#arm()
+    this.#parts?.branches.wake()
+  }
+
+  #arm(): void {
+    this.#cancelTimer?.()
+    if (this.#parts == null) return
+    const ms = Math.max(1, Math.min(WATCHDOG_MS, this.#parts.planner.wakeAt() - this.#clock.now()))
+    this.#cancelTimer = this.#clock.after(ms, this.#evaluate)
+  }
+
+  #tell(): void {
+    const { progress } = this
+    const told = this.#told
+    const changed = told?.state !== progress.state || told.reason !== progress.reason
+    const moved = told?.height !== progress.height || told.target !== progress.target || told.peers !== progress.peers
+    const now = this.#clock.now()
+    if (!changed && !(moved && now - this.#toldAt >= PROGRESS_MS)) return
+    this.#told = progress
+    this.#toldAt = now
+    if (changed) this.safeDispatchEvent('state', { detail: progress })
+    this.safeDispatchEvent('progress', { detail: progress })
+  }
+}
+
+interface Parts {
+  planner: Planner
+  downloads: Downloads
+  branches: BranchFetch
+  run: AbortController
+}
+
+/** The `peers` service, or undefined where the node has none: reading it throws then. */
+function peersOf(components: SyncComponents): PeersPort | undefined {
+  try {
+    return components.peers
+  } catch {
+    return undefined
+  }
+}

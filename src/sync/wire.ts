@@ -1,0 +1,44 @@
+import type { Clock } from '../clock.js'
+import { SyncRequest } from '../pb/sync.js'
+import { defineProtocol, type Protocol, rawBytes } from '../protocol/index.js'
+import {
+  MAX_BLOCKS,
+  MAX_BLOCKS_BYTES,
+  MAX_HEADERS,
+  MAX_HEADERS_BYTES,
+  MAX_IN_FLIGHT,
+  MAX_REQUEST_BYTES
+} from './limit.js'
+
+export type SyncProtocol = Protocol<SyncRequest, Uint8Array>
+
+/** `sync/1` of docs/wire.md, section 3: one request a stream, answered by the bytes of headers or blocks. */
+export function syncProtocol(limits: { headerBytes: number; blockBytes: number }, clock: Clock): SyncProtocol {
+  return defineProtocol<SyncRequest, Uint8Array>({
+    name: 'sync/1',
+    request: SyncRequest,
+    item: rawBytes,
+    clock,
+    limits: {
+      requestBytes: MAX_REQUEST_BYTES,
+      itemBytes: ({ headers }) => (headers == null ? limits.blockBytes : limits.headerBytes),
+      items: ({ headers, blocks, range }) => {
+        if (headers != null) return Math.min(headers.limit, MAX_HEADERS)
+        return Math.min(
+          blocks != null ? blocks.hashes.length : range != null ? range.to - range.from + 1 : 0,
+          MAX_BLOCKS
+        )
+      },
+      answerBytes: ({ headers }) => (headers == null ? MAX_BLOCKS_BYTES : MAX_HEADERS_BYTES),
+      firstMs: 20_000,
+      nextMs: 10_000,
+      totalMs: 120_000,
+      inbound: MAX_IN_FLIGHT
+    }
+  })
+}
+
+/** Hashes as protobuf wants them. */
+export function onWire(hashes: Uint8Array[]): Uint8Array<ArrayBuffer>[] {
+  return hashes as Uint8Array<ArrayBuffer>[]
+}
