@@ -24,6 +24,8 @@ const stop = new AbortController()
 const output = openOutput(() => stop.abort())
 const members: Member[] = []
 const tally = new Tally()
+/** The end has begun: that peers leave is no news. */
+let stopping = false
 
 process.on('SIGINT', () => stop.abort())
 process.on('SIGTERM', () => stop.abort())
@@ -47,15 +49,22 @@ async function demo(): Promise<number> {
     clearTimeout(late)
     const agreed = seconds == null || stop.signal.aborted ? undefined : await agreement()
     clearInterval(drawing)
-    if (agreed == null) return members.some(({ state }) => state === 'died') ? 1 : 0
+    const died = members.some(({ alive }) => !alive)
+    await stopAll()
+    if (agreed == null) return died ? 1 : 0
     tellResult(agreed)
     return agreed ? 0 : 1
   } catch (err) {
     console.error(`error ${err instanceof Error ? err.message : err}`)
     return 1
   } finally {
-    await Promise.all(members.map((member) => member.stop()))
+    await stopAll()
   }
+}
+
+async function stopAll(): Promise<void> {
+  stopping = true
+  await Promise.all(members.map((member) => member.stop()))
 }
 
 function add(name: string, args: string[]): Member {
@@ -75,12 +84,11 @@ function onEvent(member: Member, event: NodeEvent): void {
     return
   }
   // every block comes to every node: only who mined it says so, and who joins late
-  const line = event.event === 'head' || event.event === 'fork' ? undefined : lineOf(event)
-  const behind =
-    event.event === 'sync' && event.state === 'live' && event.height > 0 ? `at #${event.height}` : undefined
+  if (event.event === 'head' || event.event === 'fork' || (stopping && event.event === 'peer')) return
+  const line = event.event === 'sync' ? member.synced(event) : lineOf(event)
+  if (line == null) return
   const place = prefix(member.name, members.indexOf(member), output.colour)
-  if (line != null) output.line(`${place}  ${line.word.padEnd(7)} ${line.text.replace(/ {3}you$/, '')}`)
-  if (behind != null) output.line(`${place}  synced  ${behind}`)
+  output.line(`${place}  ${line.word.padEnd(7)} ${line.text.replace(/ {3}you$/, '')}`)
 }
 
 /** Stops mining and waits until all miners have had the same head for a while. False when a node died or time is up. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { NodeEvent } from '../mining-node/event.js'
+import { type Line, SyncWatch } from '../mining-node/line.js'
 
 const CLI = fileURLToPath(new URL('../../src/cli/index.js', import.meta.url))
 /** A process that has not ended by itself then is killed. */
@@ -18,6 +19,7 @@ export class Member {
   readonly address: Promise<string>
   readonly ended: Promise<number | null>
   readonly #child: ChildProcess
+  readonly #sync = new SyncWatch()
   #stopping = false
 
   constructor(
@@ -53,6 +55,11 @@ export class Member {
       onEvent(this, event)
     })
     createInterface({ input: child.stderr! }).on('line', (line) => onStderr(this, line))
+  }
+
+  /** The line for a sync that is over. */
+  synced(event: Extract<NodeEvent, { event: 'sync' }>): Line | undefined {
+    return this.#sync.line(event, Date.now())
   }
 
   get alive(): boolean {

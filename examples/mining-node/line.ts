@@ -62,6 +62,27 @@ export function lineOf(event: NodeEvent): Line | undefined {
   }
 }
 
+/** A sync of fewer blocks than this is not worth a line. */
+const SYNC_BLOCKS = 10
+
+/** Watches the states of sync and gives one line when a longer one is over. */
+export class SyncWatch {
+  /** Where the sync at hand began, in blocks and ms. */
+  #began: { height: number; at: number } | undefined
+
+  line({ state, height }: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
+    if (state === 'headers' || state === 'bodies') {
+      this.#began ??= { height, at: now }
+      return undefined
+    }
+    const began = this.#began
+    this.#began = undefined
+    if (began == null || state !== 'live' || height - began.height < SYNC_BLOCKS) return undefined
+    const text = `#${count(height)}, ${plural(height - began.height, 'block')} in ${((now - began.at) / 1000).toFixed(1)} s`
+    return { word: 'synced', text, tone: 'good' }
+  }
+}
+
 function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { event: 'head' }>): string {
   const from = miner === '' ? 'an unnamed miner' : clean(miner, 32)
   if (blocks > 1) return `#${count(height)} ${short(hash)}   ${plural(blocks, 'block')}, the last from ${from}`

@@ -84,11 +84,18 @@ export function reportPeers({ peers, status, chain }: CoinNode, report: Report):
 }
 
 export function reportSync({ sync }: CoinNode, report: Report): void {
-  const tell = ({ detail: { state, height, target } }: { detail: typeof sync.progress }): void => {
+  let told = ''
+  sync.addEventListener('state', tell)
+  sync.addEventListener('progress', ({ detail }) => {
+    // the height of a live node is what `head` tells
+    if (detail.state === 'headers' || detail.state === 'bodies') tell({ detail })
+  })
+  function tell({ detail: { state, height, target } }: { detail: typeof sync.progress }): void {
+    const now = `${state} ${height} ${target}`
+    if (now === told) return
+    told = now
     report({ event: 'sync', state, height, target })
   }
-  sync.addEventListener('state', tell)
-  sync.addEventListener('progress', tell)
 }
 
 /** The reward, which is a block's first transaction. */

@@ -1,6 +1,6 @@
 import type { NodeEvent } from '../../examples/mining-node/event.js'
 import type { MiningNode } from '../../examples/mining-node/index.js'
-import { count, lineOf } from '../../examples/mining-node/line.js'
+import { lineOf, SyncWatch } from '../../examples/mining-node/line.js'
 import type { Output } from '../../examples/mining-node/output.js'
 import { toHex } from '../hex.js'
 import { liveLine, logLine, stateOf, type Welcome, welcomeLines } from './screen.js'
@@ -12,8 +12,8 @@ const TICK_MS = 250
 export class HumanScreen {
   #timer: NodeJS.Timeout | undefined
   readonly #startedAt = Date.now()
-  /** The sync of now, for its one line at the end; undefined while there is none. */
-  #syncing: { from: number; since: number } | undefined
+  readonly #sync = new SyncWatch()
+  #stopping = false
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
 
@@ -28,8 +28,9 @@ export class HumanScreen {
       this.#early.push(event)
       return
     }
-    if (event.event === 'sync') this.#sync(event)
-    const line = lineOf(event)
+    // that peers leave when we go is no news
+    if (this.#stopping && event.event === 'peer') return
+    const line = event.event === 'sync' ? this.#sync.line(event, Date.now()) : lineOf(event)
     if (line == null) return
     const text = logLine(line, Date.now(), this.output.colour)
     if (event.event === 'error' && !this.output.isTerminal) this.warn(text)
@@ -48,9 +49,10 @@ export class HumanScreen {
     this.#draw(running, welcome.role)
   }
 
+  /** From now on only what matters at the end. */
   stop(): void {
+    this.#stopping = true
     clearInterval(this.#timer)
-    this.#early = undefined
   }
 
   #draw(running: MiningNode, role: 'full' | 'seed'): void {
@@ -70,20 +72,5 @@ export class HumanScreen {
         upMs: Date.now() - this.#startedAt
       })
     )
-  }
-
-  /** One line when a sync of more than a few blocks is over. */
-  #sync({ state, height }: Extract<NodeEvent, { event: 'sync' }>): void {
-    const busy = state === 'headers' || state === 'bodies'
-    if (busy) {
-      this.#syncing ??= { from: height, since: Date.now() }
-      return
-    }
-    const done = this.#syncing
-    this.#syncing = undefined
-    if (done == null || state !== 'live' || height <= done.from) return
-    const seconds = ((Date.now() - done.since) / 1000).toFixed(1)
-    const text = `#${count(height)}, ${count(height - done.from)} blocks in ${seconds} s`
-    this.output.line(logLine({ word: 'synced', text, tone: 'good' }, Date.now(), this.output.colour))
   }
 }

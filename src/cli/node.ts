@@ -38,6 +38,7 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
     if (options.json && movedTo != null) warn(`port ${DEFAULT_PORT} is taken, using ${movedTo}`)
     if (options.json && options.debugIdentity) warn(`warning ${DEBUG_IDENTITY}`)
     await stop.asked
+    human?.stop()
     await end(running, report)
     return 0
   } catch (err) {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { clean } from '../../dist/examples/mining-node/clean.js'
 import type { NodeEvent } from '../../dist/examples/mining-node/event.js'
-import { count, duration, lineOf, rate } from '../../dist/examples/mining-node/line.js'
+import { count, duration, lineOf, rate, SyncWatch } from '../../dist/examples/mining-node/line.js'
 import { dialable } from '../../dist/src/cli/address.js'
 import { failureLines, failureOf } from '../../dist/src/cli/failure.js'
 import { jsonLine } from '../../dist/src/cli/json.js'
@@ -92,6 +92,21 @@ describe('lines for people', () => {
     expect(
       said({ event: 'head', height: 2, hash: HASH, miner: 'ana', work: '9', txs: 1, own: true, blocks: 1 })
     ).toBeUndefined()
+  })
+
+  it('tell of a sync once, when it is over, unless it was short', () => {
+    const watch = new SyncWatch()
+    const sync = (state: string, height: number) => ({ event: 'sync', state, height, target: 900 }) as const
+    expect(watch.line(sync('live', 0), 0)).toBeUndefined()
+    expect(watch.line(sync('headers', 0), 100)).toBeUndefined()
+    expect(watch.line(sync('bodies', 400), 500)).toBeUndefined()
+    expect(watch.line(sync('live', 900), 1_300)).toEqual({
+      word: 'synced',
+      text: '#900, 900 blocks in 1.2 s',
+      tone: 'good'
+    })
+    expect(watch.line(sync('headers', 900), 2_000)).toBeUndefined()
+    expect(watch.line(sync('live', 901), 2_010)).toBeUndefined()
   })
 
   it('have colour only where asked', () => {
