@@ -183,9 +183,17 @@ describe('a block whose parent is unknown', () => {
     for (const { bytes } of [row[3]!, row[4]!, row[5]!]) await a.blocks.publish(bytes)
     await until('b to hold three', () => b.blocks.held.blocks === 3)
     expect(sync.asked.map(({ hash }) => hash)).toEqual([row[2]!.hash])
-    // 1 and 2 at once: 2 waits for 1, which is being added
+    // 2 waits for 1, which waits for the chain
+    const queue = Promise.withResolvers<void>()
+    const add = b.chain.add.bind(b.chain)
+    b.chain.add = async (...args) => {
+      await queue.promise
+      return add(...args)
+    }
     await a.blocks.publish(row[0]!.bytes)
     await a.blocks.publish(row[1]!.bytes)
+    await until('b to hold 2', () => b.blocks.held.blocks === 4)
+    queue.resolve()
     await until('b at height 2', height([b], 2))
     expect(sync.asked).toHaveLength(1)
   })

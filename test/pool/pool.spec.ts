@@ -245,6 +245,9 @@ describe('a batch from others', () => {
     expect(await told(Uint8Array.of(3, 1))).toBe('reject malformed')
     expect(await told(encodeBatch([new Uint8Array(40_000), new Uint8Array(29_000)]))).toBe('reject too-large')
     expect(pooled(a)).toEqual(['one'])
+    // not a view that keeps the whole message in memory
+    const [one] = a.pool.select({ maxBytes: 1_000 })
+    expect(one!.buffer.byteLength).toBe(one!.byteLength)
     await until('b to hear of the one', () => b.pool.size === 1)
     expect(b.judge.results).toEqual(['accept'])
   })
