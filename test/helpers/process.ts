@@ -33,7 +33,8 @@ export class Program {
   readonly exit: Promise<number | null>
   code: number | null | undefined
   #rest = ''
-  readonly #watchers = new Set<() => void>()
+  /** What is waited for, in any of the programs: a condition may look at several. */
+  static #watchers = new Set<() => void>()
 
   constructor(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
     this.child = spawn(process.execPath, [file, ...args], {
@@ -121,13 +122,13 @@ export class Program {
     return this.events.findLast(({ event }) => event === 'head')?.hash as string | undefined
   }
 
-  /** Waits for a condition that its output makes true. Rejects after `ms`, or when the process ends first. */
+  /** Waits for a condition that its output, or that of another program, makes true. Rejects after `ms`, or when the process ends first. */
   until(what: string, condition: () => boolean, ms = 20_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => done(`${what} did not come in ${ms} ms`), ms)
       const done = (problem?: string): void => {
         clearTimeout(timer)
-        this.#watchers.delete(check)
+        Program.#watchers.delete(check)
         if (problem == null) resolve()
         else reject(new Error(`${problem}; ${this.tail()}`))
       }
@@ -135,7 +136,7 @@ export class Program {
         if (condition()) done()
         else if (this.code !== undefined) done(`the process ended with ${this.code} before ${what}`)
       }
-      this.#watchers.add(check)
+      Program.#watchers.add(check)
       check()
     })
   }
@@ -158,7 +159,7 @@ export class Program {
   }
 
   #wake(): void {
-    for (const check of [...this.#watchers]) check()
+    for (const check of [...Program.#watchers]) check()
   }
 }
 
