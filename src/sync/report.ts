@@ -19,6 +19,8 @@ export interface SyncSourceReport {
   /** Failures in a row, and how long it is left alone for them, in ms. */
   fails: number
   restMs: number
+  /** It had no block from this height on, and is not asked for one for a while. */
+  lacksFrom?: number
 }
 
 /** Why sync does what it does. */
@@ -56,7 +58,8 @@ export function report(progress: SyncProgress, planner: Planner | undefined): Sy
       requests: source.inFlight,
       rate: Math.round(source.rate),
       fails: source.fails,
-      restMs: Math.max(0, source.restUntil - now)
+      restMs: Math.max(0, source.restUntil - now),
+      ...(source.lacks != null && source.lacks.until > now ? { lacksFrom: source.lacks.height } : {})
     }))
   }
 }

@@ -137,10 +137,15 @@ export class Source {
     this.restUntil = Math.max(this.restUntil, now + Math.min(REST_MAX_MS, REST_MS * 2 ** this.spoilt))
   }
 
+  /** It had no body at this height. Of requests that are denied together only one counts. */
   lack(height: number, now: number): void {
-    const times = (this.lacks?.times ?? 0) + 1
-    const from = this.lacks != null && this.lacks.until > now ? Math.min(height, this.lacks.height) : height
-    this.lacks = { height: from, at: now, until: now + Math.min(REST_MAX_MS, 2 * REST_MS * 2 ** (times - 1)), times }
+    const { lacks } = this
+    if (lacks != null && lacks.until > now) {
+      lacks.height = Math.min(lacks.height, height)
+      return
+    }
+    const times = (lacks?.times ?? 0) + 1
+    this.lacks = { height, at: now, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** (times - 1)), times }
   }
 
   lacking(height: number, now: number): boolean {

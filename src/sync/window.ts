@@ -20,7 +20,7 @@ export interface Slot {
   /** `gone`: not needed any more. */
   state: 'wanted' | 'asked' | 'here' | 'importing' | 'gone'
   bytes: Uint8Array | undefined
-  /** Who sent `bytes`, and whether as its own chain. */
+  /** Who sent the last body, and whether as its own chain. Kept when the body is dropped: an import may yet fail. */
   from: string | undefined
   asOwn: boolean
   /** How often each peer had no such body, or a wrong one. */
@@ -260,7 +260,6 @@ export class Window {
   #drop(slot: Slot): void {
     if (slot.bytes != null) this.held -= slot.bytes.length
     slot.bytes = undefined
-    slot.from = undefined
   }
 }
 

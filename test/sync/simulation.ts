@@ -303,6 +303,8 @@ export class Simulation {
         break
       case 'import': {
         const result = this.chain.addBlocks(action.blocks.map((bytes) => this.#bodyOf(bytes)))
+        // the chain tells that it moved before the import ends
+        this.at(1, () => this.planner.changed())
         this.at(5, () => this.planner.imported(result))
         break
       }
