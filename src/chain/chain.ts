@@ -373,6 +373,8 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#line.run(async () => {
       if (!this.#open) return failed(ignore('error', 'the chain is not open'))
       try {
+        // a better branch whose writing failed is tried again with whatever comes next
+        if (this.#core.tree.candidate() != null) await reorganise(this.#core, false)
         return await task()
       } catch (err) {
         if (signal?.aborted) throw err

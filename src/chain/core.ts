@@ -88,7 +88,7 @@ export class Core<Header extends BaseHeader, Tx> {
     if (main == null || record == null || !equalBytes(main, hash)) return undefined
     try {
       const header = this.terms.rules.header.decode(record.header)
-      const entry = makeEntry({ hash: hash.slice(), height, work: record.work, header }, undefined)
+      const entry = makeEntry({ hash: new Uint8Array(hash), height, work: record.work, header }, undefined)
       entry.main = entry.body = entry.complete = true
       return entry
     } catch {

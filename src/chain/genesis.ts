@@ -185,7 +185,7 @@ function genesisWrites<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>):
     put: (key, value) => {
       if (!(key instanceof Uint8Array) || key.length < 1 || key.length > 256)
         throw new ConfigError('state.genesis', `a key of ${key?.length} bytes: keys are 1 to 256 bytes`)
-      written.set(keyOf(key), [key.slice(), value.slice()])
+      written.set(keyOf(key), [new Uint8Array(key), new Uint8Array(value)])
     },
     del: (key) => {
       written.delete(keyOf(key))

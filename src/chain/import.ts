@@ -267,7 +267,7 @@ export class Importer<Header extends BaseHeader, Tx> {
     let since = performance.now()
     this.#room(list.length)
     for (const bytes of list) {
-      const own = bytes.slice()
+      const own = new Uint8Array(bytes)
       const named = core.inspector.header(own)
       if (!('hash' in named)) {
         result.verdict = named
@@ -288,9 +288,12 @@ export class Importer<Header extends BaseHeader, Tx> {
       if (verdict.result !== 'accept' || parent == null || place == null) break
       if (deep) {
         result.verdict = this.#insertDeep(named, parent, place, true)
+        const inserted = core.tree.find(named.key)
+        if (inserted != null) {
+          result.last = inserted.at
+          result.added++
+        }
         if (result.verdict.result !== 'accept') break
-        result.last = core.tree.find(named.key)!.at
-        result.added++
         continue
       }
       if (core.tree.full) {
@@ -316,7 +319,7 @@ export class Importer<Header extends BaseHeader, Tx> {
     return result
   }
 
-  /** A block of a branch that forks off too deep: its header is remembered while that is no heavier than our chain. */
+  /** A block of a branch that forks off too deep: only its header is remembered, to see whether the branch is heavier than ours. */
   #addDeep(piece: Named<Header>, entry: Entry<Header> | undefined, parent: Entry<Header>, place: Place): Verdict {
     if (entry == null) this.#insertDeep(piece, parent, place, this.#room(1))
     return ignore('too-deep')
@@ -324,15 +327,11 @@ export class Importer<Header extends BaseHeader, Tx> {
 
   #insertDeep(named: Named<Header>, parent: Entry<Header>, place: Place, room: boolean): Verdict {
     const { tree } = this.#core
-    const at = this.#located(named, place)
-    if (tree.better(at, tree.head.at)) {
-      const forkHeight = parent.main ? parent.at.height : tree.forkHeight(parent)
-      this.#core.warnDeep(tree.branch(parent)[0]?.key ?? named.key, forkHeight, named.hash)
-      return ignore('too-deep')
-    }
     if (!room || tree.full) return ignore('full', 'too many headers off the head chain')
-    tree.insert(at, parent, true)
-    return ACCEPT
+    const entry = tree.insert(this.#located(named, place), parent, true)
+    if (!tree.better(entry.at, tree.head.at)) return ACCEPT
+    this.#core.warnDeep(tree.branch(entry)[0]!.key, tree.forkHeight(entry), named.hash)
+    return ignore('too-deep')
   }
 
   #room(count: number): boolean {

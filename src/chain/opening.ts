@@ -109,10 +109,12 @@ async function readHead<Header extends BaseHeader, Tx>(
   report: OpenReport
 ): Promise<{ height: number; hash: Uint8Array }> {
   const record = await core.store.db.get(metaKey('head'))
-  let head: { hash: Uint8Array; height: number } | undefined = record?.length === 38 ? { hash: record.slice(0, 32), height: readHeight(record, 32) } : undefined
+  let head: { hash: Uint8Array; height: number } | undefined =
+    record?.length === 38 ? { hash: new Uint8Array(record.subarray(0, 32)), height: readHeight(record, 32) } : undefined
   if (head == null) {
     const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
-    for (const [key, hash] of await core.store.db.iterator(range).all()) head = { hash, height: readHeight(key, 1) }
+    for (const [key, hash] of await core.store.db.iterator(range).all())
+      head = { hash: new Uint8Array(hash), height: readHeight(key, 1) }
     if (head == null)
       throw new DataUnusableError(whereIs(core), 'neither the head nor the index of heights can be read')
     report.repaired.push(`the record of the head was damaged: taken from the index of heights, block ${head.height}`)

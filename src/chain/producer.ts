@@ -13,7 +13,10 @@ export interface ProducerInit<Header extends BaseHeader = BaseHeader, Tx = unkno
    * Fills in what makes a header valid: time, nonce, signature. May take as long as it likes; `signal` aborts when the head moves
    * or the producer stops. Undefined gives up on this parent.
    */
-  seal(draft: Draft<Header, Tx>, options: { signal: AbortSignal }): Promise<Sealed<Header, Tx> | undefined> | Sealed<Header, Tx> | undefined
+  seal(
+    draft: Draft<Header, Tx>,
+    options: { signal: AbortSignal }
+  ): Promise<Sealed<Header, Tx> | undefined> | Sealed<Header, Tx> | undefined
   /**
    * When to start on a block after `parent`, in milliseconds since 1970; undefined: not on this parent.
    * @default at once
@@ -133,6 +136,10 @@ class ProducerService<Header extends BaseHeader, Tx>
     this.#chain.removeEventListener('head', this.#onChange)
     this.#siblings.sync?.removeEventListener('state', this.#onChange)
     this.#abandon()
+  }
+
+  stop(): void {
+    this.#siblings = {}
   }
 
   readonly #onChange = (): void => {

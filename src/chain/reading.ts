@@ -1,7 +1,7 @@
 import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
 import type { BaseHeader, Located } from './rules.js'
-import { blockKey, bytesKey, decodeHeaderRecord, readHeight, TABLE } from './store.js'
+import { bytesKey, decodeHeaderRecord, readHeight, TABLE } from './store.js'
 import { type Entry, type Status, statusOf } from './tree.js'
 
 /** Newest headers that a locator names one by one; further down the distance doubles. */
@@ -29,7 +29,7 @@ export async function bodyOf<Header extends BaseHeader, Tx>(
   const entry = core.tree.get(hash)
   if (entry != null) return entry.body ? core.store.body(entry.at.height, hash) : undefined
   const height = await core.store.db.get(bytesKey(TABLE.height, hash))
-  return height?.length === 6 ? core.store.db.get(blockKey(TABLE.body, readHeight(height, 0), hash)) : undefined
+  return height?.length === 6 ? core.store.body(readHeight(height, 0), hash) : undefined
 }
 
 /** Bodies of the head chain, ascending, in pages. */

@@ -49,12 +49,12 @@ export async function readHoldings<Header extends BaseHeader, Tx>(
   for await (const page of core.store.range(TABLE.main, from, MAX_HEIGHT)) {
     for (const [key, hash] of page) {
       holdings.top = readHeight(key, 1)
-      holdings.main.set(holdings.top, hash)
+      holdings.main.set(holdings.top, new Uint8Array(hash))
     }
   }
   for await (const page of core.store.range(TABLE.header, from, MAX_HEIGHT)) {
     for (const [key, record] of page) {
-      const hash = key.slice(7)
+      const hash = new Uint8Array(key.subarray(7))
       holdings.headers.set(keyOf(hash), { height: readHeight(key, 1), hash, record })
     }
   }

@@ -55,7 +55,7 @@ export class Overlay implements StateDb {
 
   put(key: Uint8Array, value: Uint8Array): void {
     if (!(value instanceof Uint8Array)) throw new TypeError('a state value is bytes')
-    this.#set(key, value.slice())
+    this.#set(key, new Uint8Array(value))
     this.#bytes += key.length + value.length
   }
 
@@ -116,7 +116,7 @@ export class Overlay implements StateDb {
   }
 
   #remember(id: string, key: Uint8Array, value: Value): Value {
-    this.#slots.set(id, { key: key.slice(), value, dirty: false })
+    this.#slots.set(id, { key: new Uint8Array(key), value, dirty: false })
     this.#bytes += key.length + (value?.length ?? 0)
     return value
   }
@@ -124,7 +124,7 @@ export class Overlay implements StateDb {
   #set(key: Uint8Array, value: Value): void {
     const id = checkedKey(key)
     const slot = this.#slots.get(id)
-    const own = slot?.key ?? key.slice()
+    const own = slot?.key ?? new Uint8Array(key)
     if (!this.#touched.has(id)) {
       this.#touched.set(id, slot)
       if (slot == null) this.#unread.push(own)

@@ -108,12 +108,18 @@ export function encodeHeaderRecord(work: bigint, header: Uint8Array): Uint8Array
   return record
 }
 
+/** Databases answer Buffers, whose `slice` shares memory; the same bytes as what our types say they are. */
+function plain<B extends Uint8Array | undefined>(bytes: B): B {
+  if (bytes == null || bytes.constructor === Uint8Array) return bytes
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) as unknown as B
+}
+
 /** Undefined for what `encodeHeaderRecord` would not have written. */
 export function decodeHeaderRecord(record: Uint8Array): HeaderRecord | undefined {
   const length = record[0]
   if (length == null || length > 32 || record.length <= 1 + length) return undefined
   if (length > 0 && record[1] === 0) return undefined
-  return { work: decodeWork(record.subarray(1, 1 + length)), header: record.slice(1 + length) }
+  return { work: decodeWork(record.subarray(1, 1 + length)), header: new Uint8Array(record.subarray(1 + length)) }
 }
 
 /**
@@ -131,12 +137,12 @@ export class Store {
 
   /** A value, at once where the database can. */
   read(key: Uint8Array): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    return this.immediate ? this.db.getSync(key) : this.db.get(key)
+    return this.immediate ? plain(this.db.getSync(key)) : this.db.get(key).then(plain)
   }
 
   /** A value where the database can answer at once, otherwise undefined. */
   peek(key: Uint8Array): Uint8Array | undefined {
-    return this.immediate && this.db.status === 'open' ? this.db.getSync(key) : undefined
+    return this.immediate && this.db.status === 'open' ? plain(this.db.getSync(key)) : undefined
   }
 
   heightOf(hash: Uint8Array): number | undefined {
@@ -154,7 +160,7 @@ export class Store {
   }
 
   body(height: number, hash: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.db.get(blockKey(TABLE.body, height, hash))
+    return this.db.get(blockKey(TABLE.body, height, hash)).then(plain)
   }
 
   write(): Writing {
@@ -194,14 +200,14 @@ export class Store {
         const last = group[0]
         if (last != null && readHeight(last[0], 1) !== readHeight(entry[0], 1)) {
           const value = group.length === 1 ? last[1] : await pick()
-          if (value != null) values.push(value)
+          if (value != null) values.push(plain(value))
           group = [entry]
         } else group.push(entry)
       }
       if (values.length > 0) yield values
     }
     const value = await pick()
-    if (value != null) yield [value]
+    if (value != null) yield [plain(value)]
   }
 }
 
