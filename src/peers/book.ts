@@ -17,6 +17,8 @@ export interface Entry {
   endedAt: number
   /** How long to leave it alone after `endedAt`. */
   waitMs: number
+  /** Not dialled before this, whatever else happens. */
+  heldUntil: number
   /** Whether it once was the peer that it claims to be. */
   proven: boolean
   error: string | undefined
@@ -136,6 +138,7 @@ function fresh(id: string, seed: boolean, addresses: string[], now: number): Ent
     failures: 0,
     endedAt: 0,
     waitMs: 0,
+    heldUntil: 0,
     proven: false,
     error: undefined
   }

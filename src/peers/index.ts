@@ -23,6 +23,7 @@ import type { TypedEventTarget } from 'main-event'
 import type { Verdict } from '../chain/verdict.js'
 import type { Clock } from '../clock.js'
 import { ConfigError, type Fault } from '../errors.js'
+import type { GoodbyeCode } from '../status/index.js'
 import type { SeedReport } from './dialler.js'
 import type { Charge, Via } from './faults.js'
 import { type PeersComponents, PeersService } from './peers.js'
@@ -106,7 +107,7 @@ export interface Peers extends TypedEventTarget<PeersEvents> {
   /** For gossipsub's `appSpecificScore` at its default weight of 10: -4 to 0, never enough to graylist a peer that we keep. */
   score(peerId: string): number
   /** Says goodbye with one of the codes of docs/wire.md, and closes all connections. Resolves when they are closed. */
-  disconnect(peer: PeerId, code: number, reason: string): Promise<void>
+  disconnect(peer: PeerId, code: GoodbyeCode, reason: string): Promise<void>
   /** Every peer known: how it stands, its last fault, what happens next. */
   explain(): PeerReport[]
 }

@@ -24,6 +24,7 @@ import { setMaxListeners, TypedEventEmitter, type TypedEventTarget } from 'main-
 import type { Verdict } from '../chain/verdict.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { Fault, PeerError } from '../errors.js'
+import type { GoodbyeCode } from '../status/index.js'
 import { AddressBook } from './book.js'
 import { Dialler, textOf } from './dialler.js'
 import { Door } from './door.js'
@@ -61,6 +62,8 @@ const SURPLUS_MS = 3000
 const GOODBYE_MS = 500
 /** A peer of which nothing was seen for this long is not introduced to others. */
 const RECENT_MS = 600_000
+/** How long after it joined a peer is asked for others, at least; at most twice that. */
+const ASK_MS = 400
 /** A peer without a signed record is asked for it once more after this time: it may not have known its addresses yet. */
 const RECORD_MS = 5000
 const GOODBYE = { tooMany: 4, fault: 6, idle: 8 } as const
@@ -259,7 +262,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     return scoreOf(this.#ledger.points(peerId, this.#clock.now()))
   }
 
-  async disconnect(peer: PeerId, code: number, reason: string): Promise<void> {
+  async disconnect(peer: PeerId, code: GoodbyeCode, reason: string): Promise<void> {
     const id = peer.toString()
     const { connectionManager } = this.#components
     if (connectionManager.getConnections(peer).length === 0) return
@@ -350,7 +353,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#dialler.seed(id, 'connected')
     this.safeDispatchEvent('join', { detail: member })
     this.#introductions?.hurry()
-    if (this.#introductions?.mayAsk(id) === true) this.#spawn(this.#ask(member))
+    this.#spawn(this.#askSoon(member))
   }
 
   #leave(id: string, reason: string): void {
@@ -417,6 +420,13 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     return this.#siblings.status?.refusal(peerIdFromString(id)) == null
   }
 
+  /** Not at once: peers that start together with us have not met the one we ask either. */
+  async #askSoon(member: Member): Promise<void> {
+    await pause(this.#clock, ASK_MS * (1 + this.#random()), this.#run.signal)
+    if (this.#joined.has(member.peer.toString()) && this.#introductions?.mayAsk(member.peer.toString()) === true)
+      await this.#ask(member)
+  }
+
   async #ask(member: Member): Promise<void> {
     const introductions = this.#introductions
     if (introductions == null || this.#planner.satisfied) return
@@ -456,12 +466,12 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     return entry?.proven === true && entry.failures === 0 && now - entry.endedAt < RECENT_MS ? 1 : 0
   }
 
-  #dismiss(id: string, code: number, reason: string): void {
+  #dismiss(id: string, code: GoodbyeCode, reason: string): void {
     this.#spawn(this.disconnect(peerIdFromString(id), code, reason))
   }
 
   /** Says goodbye if there is a way to; never longer than it may take. */
-  async #goodbye(peer: PeerId, code: number): Promise<void> {
+  async #goodbye(peer: PeerId, code: GoodbyeCode): Promise<void> {
     const { status } = this.#siblings
     if (status == null) return
     const done = new AbortController()

@@ -187,9 +187,7 @@ export class Planner {
   /** Leave it alone for at least `ms`. */
   hold(id: string, now: number, ms: number): void {
     const entry = this.#book.get(id)
-    if (entry == null) return
-    entry.endedAt = now
-    entry.waitMs = Math.max(entry.waitMs, ms)
+    if (entry != null) entry.heldUntil = Math.max(entry.heldUntil, now + ms)
   }
 
   /** Whether our own dial or connection to a peer outranks one that it opens to us, given that our ID is the lower one. */
@@ -203,7 +201,8 @@ export class Planner {
   }
 
   #dueAt(entry: Entry): number {
-    return entry.endedAt + (this.alone && entry.seed ? Math.min(entry.waitMs, ALONE_WAIT_MS) : entry.waitMs)
+    const waitMs = this.alone && entry.seed ? Math.min(entry.waitMs, ALONE_WAIT_MS) : entry.waitMs
+    return Math.max(entry.endedAt + waitMs, entry.heldUntil)
   }
 
   #punish(id: string, now: number, error: string, soon: boolean): void {
@@ -215,9 +214,9 @@ export class Planner {
     entry.waitMs = this.#jitter(
       soon ? FIRST_WAIT_MS : Math.min(FIRST_WAIT_MS * 2 ** (entry.failures - 1), LONGEST_WAIT_MS)
     )
-    // while nobody at all answers it is more likely us than them
+    // who has just called us is there; and while nobody at all answers it is more likely us than them
     const limit = entry.proven ? MAX_FAILURES.proven : MAX_FAILURES.stranger
-    if (entry.failures >= limit && !this.alone) this.#forget(id)
+    if (entry.failures >= limit && !soon && !this.alone) this.#forget(id)
   }
 
   #forget(id: string): void {

@@ -1,5 +1,6 @@
 import type { Connection, NewStreamOptions, PeerId } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
+import type { GoodbyeCode } from '../status/index.js'
 
 /** What `peers` needs of the chain: its name in protocol IDs. */
 export interface ChainPort {
@@ -19,7 +20,7 @@ export interface StatusPort
     TypedEventTarget<{ join: CustomEvent<StatusPeer>; leave: CustomEvent<{ peer: PeerId; reason: string }> }>,
     'addEventListener' | 'removeEventListener'
   > {
-  goodbye(peer: PeerId, code: number): Promise<void>
+  goodbye(peer: PeerId, code: GoodbyeCode): Promise<void>
   refusal(peer: PeerId): object | undefined
 }
 
