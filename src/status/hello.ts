@@ -132,6 +132,11 @@ export function forkText(fork: ForkId): string {
   return `${toHex(fork.hash)}, next ${fork.next === 0 ? 'none' : fork.next}`
 }
 
+/** All of ours that a comparison rests on and that may change while we run, as one text. */
+export function valuesText({ network, genesis, forks, head }: StatusChain): string {
+  return `${network} ${toHex(genesis.hash)} ${forkText(forkId(genesis.hash, forks, head.height))}`
+}
+
 /** Values as they are hashed into the genesis: strings in JSON quotes, numbers as JavaScript prints them. By name. */
 function paramsOf(chain: StatusChain): Record<string, string> {
   const names = Object.keys(chain.params).sort()

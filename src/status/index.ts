@@ -22,7 +22,7 @@ export { compareForkId, type ForkId, forkId } from './fork-id.js'
 export { GoodbyeCode, goodbyeReason } from './goodbye.js'
 export type { Difference, PeerHead, Role, StatusChain } from './hello.js'
 export type { Refusal } from './refusals.js'
-export { STATUS_PROTOCOL } from './status.js'
+export { STATUS_PROTOCOL } from './sessions.js'
 
 export interface StatusInit {
   /** What we are to others. A seed tells no head. @default 'full' */

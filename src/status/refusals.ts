@@ -1,4 +1,6 @@
 import type { PeerId } from '@libp2p/interface'
+import type { Goodbye } from '../pb/status.js'
+import { cleanText, GoodbyeCode } from './goodbye.js'
 import type { Difference } from './hello.js'
 
 /** A peer that follows another chain. */
@@ -40,4 +42,17 @@ export class Refusals {
   clear(): void {
     this.#byPeer.clear()
   }
+}
+
+const CODES: Record<number, Difference['code'] | undefined> = {
+  [GoodbyeCode.network]: 'network',
+  [GoodbyeCode.genesis]: 'genesis',
+  [GoodbyeCode.fork]: 'fork'
+}
+
+/** The difference that a goodbye names, seen from our side: what is theirs there is ours here. */
+export function differenceTold({ code, field, ours, theirs }: Goodbye): Difference | undefined {
+  const known = CODES[code]
+  if (known == null) return undefined
+  return { code: known, field: cleanText(field), ours: cleanText(theirs), theirs: cleanText(ours) }
 }

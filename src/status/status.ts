@@ -2,22 +2,20 @@ import type { Connection, IdentifyResult, Logger, PeerId, Startable, Stream } fr
 import { serviceCapabilities, serviceDependencies } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
 import { type Clock, systemClock } from '../clock.js'
-import type { Fault, PeerError } from '../errors.js'
-import { toHex } from '../hex.js'
+import { PeerError } from '../errors.js'
 import type { Goodbye } from '../pb/status.js'
-import { openStream } from '../protocol/index.js'
 import { closeAll, within } from './closing.js'
+import { Deadlines } from './deadlines.js'
 import { ProtocolOrderError } from './errors.js'
-import { forkId } from './fork-id.js'
-import { cleanText, GoodbyeCode, goodbyeReason } from './goodbye.js'
-import { type Difference, difference, forkText, type Greeting, helloOf, type PeerHead, type Role } from './hello.js'
+import { type FaultPort, faultPort } from './faults.js'
+import { GoodbyeCode, goodbyeReason } from './goodbye.js'
+import { type Difference, difference, type Greeting, helloOf, type Role, valuesText } from './hello.js'
 import type { PeerStatus, Status, StatusComponents, StatusEvents, StatusInit } from './index.js'
 import { Pace } from './pace.js'
-import { type Refusal, Refusals } from './refusals.js'
-import { Session, type SessionOwner } from './session.js'
-
-/** The one protocol that does not carry the chain's name: a stranger can be told why it is one. */
-export const STATUS_PROTOCOL = '/blockwire/status/1'
+import { differenceTold, type Refusal, Refusals } from './refusals.js'
+import { Roster } from './roster.js'
+import type { Session, SessionInit, SessionOwner } from './session.js'
+import { MAX_REPLACED, Sessions, STATUS_PROTOCOL } from './sessions.js'
 
 const HELLO_MS = 5_000
 /** How long an identified inbound connection may stay without a status stream. */
@@ -26,13 +24,6 @@ const UNOPENED_MS = 10_000
 const SURVIVOR_MS = 5_000
 const GOODBYE_MS = 500
 const HEAD_MS = 50
-/** Streams of one connection that may take the place of one another before that is a fault. */
-const MAX_REPLACED = 8
-
-interface FaultPort {
-  fault(peer: PeerId, fault: Fault, reason: string): void
-  heard?(peer: PeerId): void
-}
 
 export class StatusService extends TypedEventEmitter<StatusEvents> implements Status, Startable, SessionOwner {
   readonly [Symbol.toStringTag] = '@blockwire/status'
@@ -42,16 +33,17 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   readonly #log: Logger
   readonly #clock: Clock
   readonly #role: Role
-  readonly #peers = new Map<string, PeerStatus>()
+  readonly #roster = new Roster({
+    joined: (detail) => this.safeDispatchEvent('join', { detail }),
+    headChanged: (detail) => this.safeDispatchEvent('head', { detail }),
+    left: (peer, reason) => this.safeDispatchEvent('leave', { detail: { peer, reason } })
+  })
   readonly #refusals = new Refusals()
-  /** By connection ID, as all maps below but one. */
-  readonly #sessions = new Map<string, Session>()
-  readonly #opening = new Set<string>()
-  readonly #replaced = new Map<string, number>()
-  /** Deadlines of inbound connections without a stream. */
-  readonly #unopened = new Map<string, () => void>()
-  /** By peer: deadlines of those that lost their stream but have another connection. */
-  readonly #survivors = new Map<string, () => void>()
+  readonly #sessions = new Sessions({ owner: this, begin: () => this.#begin() })
+  /** Of inbound connections without a stream. */
+  readonly #unopened: Deadlines
+  /** By peer: of those that lost their stream but have another connection. */
+  readonly #survivors: Deadlines
   #run = new AbortController()
   #running = false
   #topology: string | undefined
@@ -66,24 +58,26 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     this.#log = components.logger.forComponent('blockwire:status')
     this.#clock = init.clock ?? systemClock
     this.#role = init.role ?? 'full'
+    this.#unopened = new Deadlines(this.#clock)
+    this.#survivors = new Deadlines(this.#clock)
     this.#heads = new Pace(HEAD_MS, this.#clock, this.#tellHead)
   }
 
   get peers(): ReadonlyMap<string, PeerStatus> {
-    return this.#peers
+    return this.#roster.peers
   }
 
   get(peer: PeerId): PeerStatus | undefined {
-    return this.#peers.get(peer.toString())
+    return this.#roster.peers.get(peer.toString())
   }
 
   refusal(peer: PeerId): Refusal | undefined {
-    return this.#refusals.get(peer, this.#ourValues())
+    return this.#refusals.get(peer, valuesText(this.components.chain))
   }
 
   async goodbye(peer: PeerId, code: GoodbyeCode): Promise<void> {
     const key = peer.toString()
-    const sessions = [...this.#sessions.values()].filter((session) => session.key === key && session.phase !== 'over')
+    const sessions = this.#sessions.alive(key)
     for (const session of sessions) session.sayGoodbye({ code })
     this.#leave(key, goodbyeReason(code))
     await within(GOODBYE_MS, this.#clock, Promise.all(sessions.map((session) => session.flushed)))
@@ -103,14 +97,14 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
       maxOutboundStreams: MAX_REPLACED
     })
     this.#topology = await this.components.registrar.register(STATUS_PROTOCOL, {
-      onConnect: (_peer, connection) => this.#open(connection)
+      onConnect: (_peer, connection) => this.#sessions.open(connection)
     })
   }
 
   async beforeStop(): Promise<void> {
     this.#running = false
     this.components.chain.removeEventListener('head', this.#heads.ask)
-    const sessions = [...this.#sessions.values()].filter((session) => session.phase !== 'over')
+    const sessions = this.#sessions.alive()
     for (const session of sessions) session.sayGoodbye({ code: GoodbyeCode.shuttingDown })
     await within(GOODBYE_MS, this.#clock, Promise.all(sessions.map((session) => session.flushed)))
   }
@@ -123,76 +117,35 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     if (this.#topology != null) this.components.registrar.unregister(this.#topology)
     this.#topology = undefined
     this.#heads.stop()
-    for (const cancel of [...this.#unopened.values(), ...this.#survivors.values()]) cancel()
     this.#unopened.clear()
     this.#survivors.clear()
     this.#run.abort(new Error('status stopped'))
-    for (const session of this.#sessions.values()) session.abort(new Error('status stopped'))
-    this.#sessions.clear()
-    this.#opening.clear()
-    this.#replaced.clear()
-    this.#peers.clear()
+    this.#sessions.stop()
+    this.#roster.peers.clear()
     this.#refusals.clear()
     await this.components.registrar.unhandle(STATUS_PROTOCOL)
   }
 
   // Streams
 
-  /** Opens the stream on a connection that we dialled, unless the peer has one already. */
-  #open(connection: Connection): void {
-    if (!this.#running || connection.direction !== 'outbound' || connection.status !== 'open') return
-    if (this.#sessions.has(connection.id) || this.#opening.has(connection.id)) return
-    if (this.#session(connection.remotePeer.toString(), 'accepted') != null) return
-    this.#opening.add(connection.id)
-    openStream(connection, STATUS_PROTOCOL, this.#helloMs, this.#clock, this.#run.signal).then(
-      (stream) => {
-        this.#opening.delete(connection.id)
-        if (this.#running) this.#adopt(stream, connection)
-        else stream.abort(new Error('status stopped'))
-      },
-      (err: PeerError) => {
-        this.#opening.delete(connection.id)
-        if (!this.#running || connection.status !== 'open') return
-        this.#charge(connection.remotePeer, err)
-        closeAll([connection], GOODBYE_MS, this.#clock)
-      }
-    )
-  }
-
   readonly #onStream = (stream: Stream, connection: Connection): void => {
-    if (!this.#running) {
-      stream.abort(new Error('status stopped'))
-    } else if (connection.direction === 'outbound') {
+    if (connection.direction === 'outbound') {
       const err = new ProtocolOrderError('a status stream from the side that was dialled')
       stream.abort(err)
       this.#charge(connection.remotePeer, err)
     } else {
-      this.#adopt(stream, connection)
+      this.#refusals.forget(connection.remotePeer)
+      this.#sessions.adopt(stream, connection)
     }
   }
 
-  #adopt(stream: Stream, connection: Connection): void {
-    const older = this.#sessions.get(connection.id)
-    const session = new Session(
-      stream,
-      connection,
-      {
-        hello: helloOf(this.components.chain, this.#role, this.init.lowest?.() ?? 0),
-        helloMs: this.#helloMs,
-        clock: this.#clock,
-        signal: this.#run.signal
-      },
-      this
-    )
-    this.#sessions.set(connection.id, session)
-    if (connection.direction === 'inbound') this.#refusals.forget(connection.remotePeer)
-    if (older == null) return
-    older.replace()
-    const times = (this.#replaced.get(connection.id) ?? 0) + 1
-    this.#replaced.set(connection.id, times)
-    if (times > MAX_REPLACED) {
-      this.faulted(session, new ProtocolOrderError(`over ${MAX_REPLACED} status streams on a connection`), true)
-      session.sayGoodbye({ code: GoodbyeCode.fault, field: 'ProtocolOrderError' })
+  #begin(): SessionInit | undefined {
+    if (!this.#running) return undefined
+    return {
+      hello: helloOf(this.components.chain, this.#role, this.init.lowest?.() ?? 0),
+      helloMs: this.init.helloMs ?? HELLO_MS,
+      clock: this.#clock,
+      signal: this.#run.signal
     }
   }
 
@@ -207,37 +160,24 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     }
     session.phase = 'accepted'
     this.#refusals.forget(session.peer)
-    this.#survivors.get(session.key)?.()
-    this.#survivors.delete(session.key)
-    const before = this.#peers.get(session.key)
-    const status = statusOf(session, theirs)
-    this.#peers.set(session.key, status)
+    this.#survivors.cancel(session.key)
     if (this.#role !== 'seed') session.tellHead(this.components.chain.head)
-    if (before == null) this.safeDispatchEvent('join', { detail: status })
-    else if (!sameHead(before.head, status.head)) this.safeDispatchEvent('head', { detail: status })
+    this.#roster.accept(session.connection, theirs)
   }
 
   headChanged(session: Session): void {
     this.#faults?.heard?.(session.peer)
-    const before = this.#peers.get(session.key)
-    if (before == null || session.theirs == null || sameHead(before.head, session.theirs.head)) return
-    const status = { ...statusOf(session, session.theirs), connection: before.connection }
-    this.#peers.set(session.key, status)
-    this.safeDispatchEvent('head', { detail: status })
+    this.#roster.setHead(session.key, session.theirs?.head)
   }
 
-  goodbyeReceived(session: Session, { code, field, ours, theirs }: Goodbye): void {
-    const reason = goodbyeReason(code)
+  goodbyeReceived(session: Session, goodbye: Goodbye): void {
+    const reason = goodbyeReason(goodbye.code)
     this.#log('%p said goodbye: %s', session.peer, reason)
-    const mismatch = MISMATCH[code]
-    if (mismatch != null && !session.refused) {
-      // What is theirs is ours here.
-      const words = { field: cleanText(field), ours: cleanText(theirs), theirs: cleanText(ours) }
-      this.#report(session, { code: mismatch, ...words }, true)
-    }
-    if (code !== GoodbyeCode.duplicate) this.#leave(session.key, reason)
+    const differs = differenceTold(goodbye)
+    if (differs != null && !session.refused) this.#report(session, differs, true)
+    if (goodbye.code !== GoodbyeCode.duplicate) this.#leave(session.key, reason)
     // Whoever said goodbye closes; in case it does not, we do.
-    const cancel = this.#clock.after(2 * GOODBYE_MS, () => closeAll([session.connection], GOODBYE_MS, this.#clock))
+    const cancel = this.#clock.after(2 * GOODBYE_MS, () => this.#close([session.connection]))
     session.connection.addEventListener('close', cancel, { once: true })
   }
 
@@ -249,7 +189,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   }
 
   ended(session: Session, err: PeerError | undefined): void {
-    if (this.#sessions.get(session.connection.id) === session) this.#sessions.delete(session.connection.id)
+    this.#sessions.remove(session)
     if (!this.#running || session.replaced) return
     const { connection, phase } = session
     if (phase !== 'over' && err != null && connection.status === 'open') {
@@ -257,10 +197,16 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
       if (err.name !== 'StreamLostError') this.#charge(session.peer, err)
       if (phase === 'greeting' || err.fault === 'protocol') {
         if (phase === 'accepted') this.#leave(session.key, err.name)
-        closeAll([connection], GOODBYE_MS, this.#clock)
+        this.#close([connection])
       }
     }
     this.#settle(session.key, err?.name ?? 'connection closed')
+  }
+
+  openFailed(connection: Connection, err: Error): void {
+    if (!this.#running || connection.status !== 'open') return
+    this.#charge(connection.remotePeer, err)
+    this.#close([connection])
   }
 
   #refuse(session: Session, differs: Difference): void {
@@ -272,7 +218,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   #report(session: Session, differs: Difference, byThem: boolean): void {
     session.refused = true
     const refusal = { peer: session.peer, ...differs, byThem }
-    this.#refusals.set(refusal, this.#ourValues())
+    this.#refusals.set(refusal, valuesText(this.components.chain))
     this.#log(
       '%p follows another chain: %s is %s here, %s there',
       session.peer,
@@ -287,11 +233,11 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
 
   /** A stream or a connection of this peer has gone: it stays while another stream, or hope for one, is there. */
   #settle(key: string, reason: string): void {
-    const status = this.#peers.get(key)
+    const status = this.#roster.peers.get(key)
     if (status == null || !this.#running) return
-    const other = this.#session(key, 'accepted')
-    if (other?.theirs != null) {
-      this.#peers.set(key, { ...status, connection: other.connection })
+    const other = this.#sessions.accepted(key)
+    if (other != null) {
+      this.#roster.move(key, other.connection)
       return
     }
     const open = this.#connections(status.peer)
@@ -299,107 +245,57 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
       this.#leave(key, reason)
       return
     }
-    if (!this.#survivors.has(key)) {
-      const cancel = this.#clock.after(SURVIVOR_MS, () => {
-        this.#leave(key, reason)
-        closeAll(this.#connections(status.peer), GOODBYE_MS, this.#clock)
-      })
-      this.#survivors.set(key, cancel)
-    }
-    for (const connection of open) this.#open(connection)
+    this.#survivors.set(key, SURVIVOR_MS, () => {
+      this.#leave(key, reason)
+      this.#close(this.#connections(status.peer))
+    })
+    for (const connection of open) this.#sessions.open(connection)
   }
 
   #leave(key: string, reason: string): void {
-    this.#survivors.get(key)?.()
-    this.#survivors.delete(key)
-    const status = this.#peers.get(key)
-    if (status == null) return
-    this.#peers.delete(key)
-    this.safeDispatchEvent('leave', { detail: { peer: status.peer, reason } })
+    this.#survivors.cancel(key)
+    this.#roster.leave(key, reason)
   }
 
   /** After our goodbye: once they have closed their side, or half a second later, all connections to the peer are closed. */
   #closeSoon(session: Session): void {
-    within(GOODBYE_MS, this.#clock, session.done).then(() =>
-      closeAll(this.#connections(session.peer), GOODBYE_MS, this.#clock)
-    )
+    within(GOODBYE_MS, this.#clock, session.done).then(() => this.#close(this.#connections(session.peer)))
   }
 
   readonly #onConnectionClose = (event: CustomEvent<Connection>): void => {
     const { id, remotePeer } = event.detail
-    this.#unopened.get(id)?.()
-    this.#unopened.delete(id)
-    this.#replaced.delete(id)
+    this.#unopened.cancel(id)
+    this.#sessions.forget(event.detail)
     this.#settle(remotePeer.toString(), 'connection closed')
   }
 
   readonly #onIdentify = (event: CustomEvent<IdentifyResult>): void => {
     const { connection } = event.detail
-    if (connection.direction !== 'inbound' || this.#unopened.has(connection.id)) return
+    if (connection.direction !== 'inbound') return
     this.#refusals.forget(connection.remotePeer)
-    const cancel = this.#clock.after(UNOPENED_MS, () => {
-      this.#unopened.delete(connection.id)
-      if (this.#sessions.has(connection.id) || this.#peers.has(connection.remotePeer.toString())) return
+    this.#unopened.set(connection.id, UNOPENED_MS, () => {
+      if (this.#sessions.on(connection) != null || this.get(connection.remotePeer) != null) return
       this.#log('%p opened no status stream within %d ms', connection.remotePeer, UNOPENED_MS)
-      closeAll([connection], GOODBYE_MS, this.#clock)
+      this.#close([connection])
     })
-    this.#unopened.set(connection.id, cancel)
   }
 
   readonly #tellHead = (): void => {
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#sessions) {
       if (session.phase === 'accepted') session.tellHead(this.components.chain.head)
     }
   }
 
-  // Small questions
-
-  get #helloMs(): number {
-    return this.init.helloMs ?? HELLO_MS
-  }
-
-  #session(key: string, phase: Session['phase']): Session | undefined {
-    for (const session of this.#sessions.values()) if (session.key === key && session.phase === phase) return session
-    return undefined
+  #close(connections: Connection[]): void {
+    closeAll(connections, GOODBYE_MS, this.#clock)
   }
 
   #connections(peer: PeerId): Connection[] {
     return this.components.connectionManager.getConnections(peer).filter(({ status }) => status === 'open')
   }
 
-  #charge(peer: PeerId, err: PeerError): void {
+  #charge(peer: PeerId, err: Error): void {
     this.#log('%p: %s: %s', peer, err.name, err.message)
-    this.#faults?.fault(peer, err.fault ?? 'none', `${err.name}: ${err.message}`)
-  }
-
-  /** All of ours that a refusal can rest on and that changes while we run. */
-  #ourValues(): string {
-    const { network, genesis, forks, head } = this.components.chain
-    return `${network} ${toHex(genesis.hash)} ${forkText(forkId(genesis.hash, forks, head.height))}`
-  }
-}
-
-const MISMATCH: Record<number, Difference['code'] | undefined> = {
-  [GoodbyeCode.network]: 'network',
-  [GoodbyeCode.genesis]: 'genesis',
-  [GoodbyeCode.fork]: 'fork'
-}
-
-function statusOf(session: Session, { role, lowest, head, version, params }: Greeting): PeerStatus {
-  const { peer, connection } = session
-  return { peer, connection, role, lowest, version, params, ...(head == null ? {} : { head }) }
-}
-
-function sameHead(a: PeerHead | undefined, b: PeerHead | undefined): boolean {
-  if (a == null || b == null) return a === b
-  return a.work === b.work && a.height === b.height && toHex(a.hash) === toHex(b.hash)
-}
-
-/** libp2p's components throw for a name that is missing. */
-function faultPort(components: object): FaultPort | undefined {
-  try {
-    return (components as { peers?: FaultPort }).peers
-  } catch {
-    return undefined
+    if (err instanceof PeerError) this.#faults?.fault(peer, err.fault, `${err.name}: ${err.message}`)
   }
 }

@@ -1,0 +1,58 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import { equalBytes } from '../hex.js'
+import type { Greeting, PeerHead } from './hello.js'
+import type { PeerStatus } from './index.js'
+
+export interface RosterListener {
+  joined(status: PeerStatus): void
+  headChanged(status: PeerStatus): void
+  left(peer: PeerId, reason: string): void
+}
+
+/** The peers whose hello was accepted, and what they last said. */
+export class Roster {
+  readonly peers = new Map<string, PeerStatus>()
+
+  constructor(private readonly listener: RosterListener) {}
+
+  /** A hello was accepted: of a new peer, or of one that has moved to another stream. */
+  accept(connection: Connection, greeting: Greeting): void {
+    const key = connection.remotePeer.toString()
+    const before = this.peers.get(key)
+    const status = statusOf(connection, greeting)
+    this.peers.set(key, status)
+    if (before == null) this.listener.joined(status)
+    else if (!sameHead(before.head, status.head)) this.listener.headChanged(status)
+  }
+
+  setHead(key: string, head: PeerHead | undefined): void {
+    const before = this.peers.get(key)
+    if (before == null || head == null || sameHead(before.head, head)) return
+    const status = { ...before, head }
+    this.peers.set(key, status)
+    this.listener.headChanged(status)
+  }
+
+  /** Another connection carries the stream from now on. */
+  move(key: string, connection: Connection): void {
+    const status = this.peers.get(key)
+    if (status != null) this.peers.set(key, { ...status, connection })
+  }
+
+  leave(key: string, reason: string): void {
+    const status = this.peers.get(key)
+    if (status == null) return
+    this.peers.delete(key)
+    this.listener.left(status.peer, reason)
+  }
+}
+
+function statusOf(connection: Connection, { role, lowest, head, version, params }: Greeting): PeerStatus {
+  const peer = connection.remotePeer
+  return { peer, connection, role, lowest, version, params, ...(head == null ? {} : { head }) }
+}
+
+function sameHead(a: PeerHead | undefined, b: PeerHead | undefined): boolean {
+  if (a == null || b == null) return a === b
+  return a.work === b.work && a.height === b.height && equalBytes(a.hash, b.hash)
+}
