@@ -1,5 +1,5 @@
 import { CLAIM_MS, CLAIM_TRIES, MAX_HEADERS_AHEAD, REST_MS, RETRY_MAX_MS } from './limit.js'
-import type { ChainView, Source } from './source.js'
+import { beats, type ChainView, type Source } from './source.js'
 
 /**
  * What a peer's claim is worth: `none` it makes none · `met` no more work than ours · `known` its headers are here, its bodies
@@ -13,11 +13,11 @@ export function standing(source: Source, view: ChainView): Standing {
   if (!source.full || claim == null) return 'none'
   const here = view.has(claim.hash)
   if (here != null) {
-    const work = view.locate(claim.hash)?.work ?? 0n
-    if (here === 'valid' || work <= view.head.work) return 'met'
-    return here === 'invalid' || work > view.target.work ? 'parked' : 'known'
+    const proven = { hash: claim.hash, work: view.locate(claim.hash)?.work ?? 0n }
+    if (here === 'valid' || !beats(view, proven, view.head)) return 'met'
+    return here === 'invalid' || beats(view, proven, view.target) ? 'parked' : 'known'
   }
-  if (claim.work <= view.head.work) return 'met'
+  if (!beats(view, claim, view.head)) return 'met'
   if (source.last != null && source.last.height - view.head.height >= MAX_HEADERS_AHEAD) return 'ahead'
   return 'open'
 }

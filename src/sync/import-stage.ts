@@ -5,6 +5,9 @@ import type { ParkedBranches } from './parked.js'
 import type { ChainView, Source } from './source.js'
 import type { Slot, Window } from './window.js'
 
+/** A rule of the app may ask so often to ignore a block before its branch is given up. */
+const MAX_IGNORED = 5
+
 /** How an import ended. */
 export interface Imported {
   verdict: Verdict
@@ -79,7 +82,7 @@ export class ImportStage {
         this.window.discard(source.id)
       }
       this.window.empty(slot)
-    } else if (verdict.reason === 'too-deep') {
+    } else if (verdict.reason === 'too-deep' || (verdict.reason === 'rule' && slot.imports >= MAX_IGNORED)) {
       actions.push({ do: 'park', hash: slot.place.hash })
       this.window.empty(slot)
     } else if (verdict.reason === 'unknown-parent') {

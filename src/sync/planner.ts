@@ -5,7 +5,7 @@ import { HeaderPhase, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
 import { GOSSIP_MS, MAX_BLOCKS_BYTES, MAX_IN_FLIGHT, PARK_DENIALS, REQUEST_MS, REST_MS, STALLED_MS } from './limit.js'
 import { ParkedBranches } from './parked.js'
-import { type ChainView, type Offer, Source } from './source.js'
+import { beats, type ChainView, type Offer, Source } from './source.js'
 import { type BodiesAsked, Window } from './window.js'
 
 export type SyncState = 'idle' | 'no-peers' | 'headers' | 'bodies' | 'live' | 'stalled'
@@ -50,7 +50,7 @@ export class Planner {
     const source = this.sources.get(offer.id) ?? new Source(offer)
     this.sources.set(offer.id, source)
     const near = offer.head != null && offer.head.height <= this.view.target.height + 2
-    const ahead = offer.head != null && offer.head.work > this.view.head.work
+    const ahead = offer.head != null && beats(this.view, offer.head, this.view.head)
     source.offer(offer, offer.head == null ? undefined : toHex(offer.head.hash), this.now(), near, ahead)
   }
 
@@ -130,7 +130,7 @@ export class Planner {
     if (source == null) return
     if (headers != null) this.#headers.done(headers, source, more, now)
     if (bodies == null) return
-    if (bodies.got > 0) source.measure(bodies.got, now - bodies.at)
+    if (bodies.got > 0) source.measure(bodies.got, bodies.slots[bodies.got - 1]!.place.height, now - bodies.at)
     if (bodies.got === bodies.slots.length) return
     // the server may stop at its byte limit, or at the first block that it has not
     if (!more || bodies.bytes < MAX_BLOCKS_BYTES / 2) this.#deny(source, bodies, 1, now)
@@ -185,11 +185,10 @@ export class Planner {
   /** When something falls due that no event will announce. */
   wakeAt(): number {
     const now = this.now()
-    let next = this.#imports.rest?.until ?? Number.POSITIVE_INFINITY
-    if (next <= now) next = Number.POSITIVE_INFINITY
-    for (const { claim, restUntil, nextTry } of this.sources.values()) {
-      for (const at of [claim?.due ?? 0, restUntil, nextTry]) if (at > now && at < next) next = at
-    }
+    const times = [this.#imports.rest?.until, this.#behindSince == null ? undefined : this.#behindSince + GOSSIP_MS]
+    for (const { claim, restUntil, nextTry } of this.sources.values()) times.push(claim?.due, restUntil, nextTry)
+    let next = Number.POSITIVE_INFINITY
+    for (const at of times) if (at != null && at > now && at < next) next = at
     return next
   }
 
@@ -200,7 +199,7 @@ export class Planner {
       this.sources.get(late.peer)?.rest(now)
     }
     for (const request of this.window.overflowing()) this.#cancel(request.id)
-    const given = this.window.assign(sources, now, () => ++this.#ids)
+    const given = this.#settling(now) ? [] : this.window.assign(sources, now, () => ++this.#ids)
     const probe = this.parked.next(sources, this.view, now)
     if (probe != null) given.push(this.window.ask(probe.source, [probe.slot], now, ++this.#ids))
     for (const { id, peer, by, slots } of given) {
@@ -269,9 +268,8 @@ export class Planner {
   }
 
   #behind(missing: boolean, held: Source[], now: number): void {
-    // a block that comes by gossip is known by its header for a moment before it is applied
     this.#behindSince ??= now
-    if (this.#state === 'live' && held.length === 0 && now - this.#behindSince < GOSSIP_MS) return
+    if (held.length === 0 && this.#settling(now)) return
     const state = missing ? 'bodies' : 'headers'
     if (this.#state !== state && this.#state !== 'stalled') this.#progressAt = now
     if (now - this.#progressAt <= STALLED_MS) {
@@ -281,6 +279,11 @@ export class Planner {
     const names = held.map(({ id }) => id).join(', ')
     const what = missing ? `block ${this.window.front?.place.height}` : `headers of ${names}`
     this.#become('stalled', `no progress for ${STALLED_MS / 1_000} s: waiting for ${what}`, now)
+  }
+
+  /** A block that comes by gossip is known by its header for a moment before it is applied: that is no reason to fetch it. */
+  #settling(now: number): boolean {
+    return this.#state === 'live' && now - (this.#behindSince ?? now) < GOSSIP_MS
   }
 
   #become(state: SyncState, reason: string | undefined, now: number): void {

@@ -14,7 +14,7 @@ export interface SyncChain {
   /** Part of the protocol's ID. */
   readonly id: string
   readonly limits: { blockBytes: number; txBytes: number; headerBytes: number; futureMs: number }
-  readonly rules: { hash?(bytes: Uint8Array): Uint8Array }
+  readonly rules: { hash?(bytes: Uint8Array): Uint8Array; tie?: 'first-seen' | 'lowest-hash' }
   readonly head: SyncBlock
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock

@@ -1,3 +1,4 @@
+import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
 import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
 
@@ -17,6 +18,18 @@ export interface ChainView {
   locate(hash: Uint8Array): { work: bigint; height: number } | undefined
   /** Blocks without a body on the way from the head's chain to the target, ascending. */
   missing(limit: number): Place[]
+  /** At equal work the lowest hash wins, or whoever was first. */
+  readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
+}
+
+/** Would the chain follow `a` rather than `b`? */
+export function beats(
+  view: ChainView,
+  a: { hash: Uint8Array; work: bigint },
+  b: { hash: Uint8Array; work: bigint }
+): boolean {
+  if (a.work !== b.work) return a.work > b.work
+  return view.rules?.tie === 'lowest-hash' && compareBytes(a.hash, b.hash) < 0
 }
 
 /** The head that a peer says it has. Nothing of it is proven. */
@@ -113,10 +126,10 @@ export class Source {
     if (this.lacks != null) this.lacks.until = Math.min(this.lacks.until, this.lacks.at + 2_000)
   }
 
-  /** A good answer of `count` blocks after `ms`. */
-  measure(count: number, ms: number): void {
+  /** A good answer of `count` blocks up to `height`, after `ms`. */
+  measure(count: number, height: number, ms: number): void {
     this.fails = this.spoilt
-    this.lacks = undefined
+    if (this.lacks != null && height >= this.lacks.height) this.lacks = undefined
     if (count === 0) return
     const rate = (count * 1_000) / Math.max(1, ms)
     this.rate = this.rate === 0 ? rate : this.rate * 0.7 + rate * 0.3

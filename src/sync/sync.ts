@@ -18,6 +18,8 @@ import { syncProtocol } from './wire.js'
 const WATCHDOG_MS = 1_000
 const PROGRESS_MS = 200
 const STOP_MS = 1_000
+/** Decisions in a row that follow from nothing but decisions: each gives up a branch. */
+const MAX_ROUNDS = 100
 
 export interface SyncInit {
   /** `full` downloads and serves, `seed` does neither. @default 'full' */
@@ -215,7 +217,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     if (this.#evaluating) return
     this.#evaluating = true
     try {
-      while (this.#again && this.#parts != null) {
+      for (let round = 0; this.#again && this.#parts != null && round < MAX_ROUNDS; round++) {
         this.#again = false
         for (const action of this.#parts.planner.evaluate()) this.#parts?.downloads.act(action)
       }

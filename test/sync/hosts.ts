@@ -125,7 +125,7 @@ export async function host(init: HostInit = {}): Promise<Host> {
       chain: () => seen,
       peers: () => peers,
       status: status({ role, lowest: () => init.lowest ?? 0 }),
-      sync: (components: never) =>
+      sync: (components: unknown) =>
         sync({ role, lowest: () => init.lowest ?? 0, ...init.sync })(
           disguised(components as object, { chain: served }) as never
         )

@@ -220,7 +220,6 @@ export class Simulation {
   readonly asked = new Map<string, number>()
   readonly #events: { at: number; run: () => void }[] = []
   readonly #open = new Map<number, string>()
-  readonly #bodies = new Map<string, Body>()
 
   constructor(readonly world: World) {
     this.chain = new ModelChain(world)
