@@ -85,7 +85,8 @@ export class Member {
   }
 
   #note(event: NodeEvent): void {
-    if (event.event === 'head') this.head = { height: event.height, hash: event.hash }
+    if (event.event === 'listening') this.state = 'up'
+    else if (event.event === 'head') this.head = { height: event.height, hash: event.hash }
     else if (event.event === 'mined') this.mined++
     else if (event.event === 'peer') this.peers += event.action === 'join' ? 1 : -1
     else if (event.event === 'sync') this.state = event.state

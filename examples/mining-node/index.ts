@@ -5,6 +5,7 @@
 import type { PrivateKey } from '@libp2p/interface'
 import { createNode, type Node } from 'blockwire'
 import { type CoinHeader, type CoinTx, coin, type Miner, miner } from 'blockwire/pow'
+import { dialable } from './address.js'
 import type { NodeEvent, Report } from './event.js'
 import { loadOrCreateKey, nameOf } from './key.js'
 import { reportChain, reportPeers, reportSync } from './watch.js'
@@ -73,7 +74,8 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     await Promise.allSettled([node.stop(), digger?.stop()])
     throw err
   }
-  held.release({ event: 'listening', multiaddrs: node.multiaddrs })
+  const multiaddrs = dialable(node.multiaddrs).map(({ address }) => address)
+  held.release({ event: 'listening', multiaddrs })
   return new RunningMiningNode(node, name, digger)
 }
 

@@ -1,20 +1,23 @@
 import { createHash } from 'node:crypto'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
-import type { NodeEvent } from '../../examples/mining-node/event.js'
+import type { Report } from '../../examples/mining-node/event.js'
 import { type MiningNode, NETWORK, startMiningNode } from '../../examples/mining-node/index.js'
 import { type Output, openOutput } from '../../examples/mining-node/output.js'
+import { PortTakenError } from '../errors.js'
 import { toHex } from '../hex.js'
 import { failureLines, failureOf } from './failure.js'
 import { HumanScreen } from './human.js'
 import { jsonLine } from './json.js'
 import { DEFAULT_PORT, listenAddress, type NodeOptions } from './option.js'
-import { choosePort } from './port.js'
+import { choosePort, freePort, isTaken } from './port.js'
 import { DEBUG_IDENTITY, type Welcome } from './screen.js'
 import { stopRequest } from './stop.js'
 
 /** Time for a clean end; after it the process ends anyway, which the store survives. */
 const STOP_MS = 1_700
+/** How often a port may be taken between looking and listening. */
+const MAX_TRIES = 5
 
 /** Runs `blockwire node` until it is told to stop. Resolves with the exit code. */
 export async function runNode(options: NodeOptions, version: string): Promise<number> {
@@ -25,10 +28,11 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
   const report = human?.report ?? reportJson(output)
   let running: MiningNode | undefined
   try {
-    const port = await choosePort(options.host, options.port)
-    running = await Promise.race([start(options, port, report), stop.asked.then(() => undefined)])
+    const started = await Promise.race([start(options, report), stop.asked])
     // stopped before it stood: there is nothing to say goodbye to
-    if (running == null) return 0
+    if (started == null) return 0
+    const { port } = started
+    running = started.running
     stop.onMessage((text) => {
       if (text === 'stop mining') running?.mine(false)
       if (text === 'mine') running?.mine(true)
@@ -52,7 +56,22 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
   }
 }
 
-async function start(options: NodeOptions, port: number, report: (event: NodeEvent) => void): Promise<MiningNode> {
+/** Starts on the port asked for, or on the first free one from the default on. */
+async function start(options: NodeOptions, report: Report): Promise<{ running: MiningNode; port: number }> {
+  for (let tries = 1; ; tries++) {
+    const port = await choosePort(options.host, options.port)
+    try {
+      return { running: await startOn(port, options, report), port }
+    } catch (err) {
+      if (!isTaken(err)) throw err
+      // somebody was faster
+      if (options.port == null && tries < MAX_TRIES) continue
+      throw new PortTakenError(options.host, port, await freePort(options.host, port + 1))
+    }
+  }
+}
+
+async function startOn(port: number, options: NodeOptions, report: Report): Promise<MiningNode> {
   const { host, announce, seeds, data, role, mine, threads, name, blockTime, debugIdentity } = options
   return startMiningNode(
     {
@@ -95,7 +114,7 @@ function welcomeOf(
 }
 
 /** Says goodbye and closes, for at most STOP_MS. */
-async function end(running: MiningNode, report: (event: NodeEvent) => void): Promise<void> {
+async function end(running: MiningNode, report: Report): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, STOP_MS)
@@ -106,7 +125,7 @@ async function end(running: MiningNode, report: (event: NodeEvent) => void): Pro
   report({ event: 'stopped', height, hash: toHex(hash) })
 }
 
-function reportJson(output: Output): (event: NodeEvent) => void {
+function reportJson(output: Output): Report {
   return (event) => {
     const line = jsonLine(event)
     if (line != null) output.line(line)

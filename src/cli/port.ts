@@ -1,17 +1,21 @@
 import { createServer } from 'node:net'
-import { PortTakenError } from '../errors.js'
+import { ConfigError, PortTakenError } from '../errors.js'
 import { DEFAULT_PORT } from './option.js'
 
 /** How many ports after the first are tried. */
 const TRIES = 100
 
-/** Can we listen there? Asks the system by listening for a moment. Other errors than "taken" are thrown. */
+/**
+ * Can we listen there? Asks the system by listening for a moment.
+ *
+ * @throws ConfigError when that cannot work with any port, or not with our rights
+ */
 export function isFree(host: string, port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', (err: NodeJS.ErrnoException) => {
       if (err.code === 'EADDRINUSE') resolve(false)
-      else reject(err)
+      else reject(cannotListen(host, port, err))
     })
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)))
   })
@@ -31,8 +35,28 @@ export async function freePort(host: string, from: number, free = isFree): Promi
  * @throws PortTakenError when the one asked for is taken; it names the next free one
  */
 export async function choosePort(host: string, asked: number | undefined, free = isFree): Promise<number> {
-  if (asked === 0) return 0
+  if (asked === 0) {
+    await free(host, 0)
+    return 0
+  }
   const found = await freePort(host, asked ?? DEFAULT_PORT, free)
   if (found == null || (asked != null && found !== asked)) throw new PortTakenError(host, asked ?? DEFAULT_PORT, found)
   return found
+}
+
+/** Did a node fail to start because somebody took the port after we had looked? libp2p says so in its text only. */
+export function isTaken(err: unknown): boolean {
+  return err instanceof Error && err.message.includes('EADDRINUSE')
+}
+
+function cannotListen(host: string, port: number, err: NodeJS.ErrnoException): ConfigError {
+  if (err.code === 'EACCES') {
+    return new ConfigError('--port', `this user may not listen on port ${port}`, {
+      fix: 'choose one above 1023',
+      cause: err
+    })
+  }
+  const why =
+    err.code === 'EADDRNOTAVAIL' ? 'is not an address of this computer' : `cannot be listened on: ${err.message}`
+  return new ConfigError('--host', `${host} ${why}`, { fix: 'use 0.0.0.0 for all of its addresses', cause: err })
 }

@@ -1,7 +1,7 @@
 /** The human's screen as text: no I/O, no colour of its own. */
 import { styleText } from 'node:util'
+import { dialable } from '../../examples/mining-node/address.js'
 import { clockTime, count, duration, type Line, plural, rate, short } from '../../examples/mining-node/line.js'
-import { dialable } from './address.js'
 import { DEFAULT_PORT } from './option.js'
 
 /** What the first screen says. */

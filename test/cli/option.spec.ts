@@ -194,8 +194,17 @@ describe('the port', () => {
     })
   })
 
-  it('is any for 0, without looking', async () => {
-    expect(await choosePort('127.0.0.1', 0, taken(0))).toBe(0)
+  it('is any for 0', async () => {
+    expect(await choosePort('127.0.0.1', 0)).toBe(0)
+  })
+
+  it('cannot be had on an address of another computer', async () => {
+    for (const port of [0, 5000, undefined]) {
+      await expect(choosePort('192.0.2.254', port)).rejects.toMatchObject({
+        name: 'ConfigError',
+        message: '--host: 192.0.2.254 is not an address of this computer'
+      })
+    }
   })
 
   it('is not looked for beyond the last one', async () => {
