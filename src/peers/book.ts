@@ -1,3 +1,5 @@
+import { CODE_P2P, type Multiaddr } from '@multiformats/multiaddr'
+
 /** Where an address was learned. Signed sources are the peer's own word (identify, introductions), discovery is hearsay. */
 export type Source = 'seed' | 'identify' | 'introduction' | 'discovery'
 
@@ -142,4 +144,11 @@ function fresh(id: string, seed: boolean, addresses: string[], now: number): Ent
     proven: false,
     error: undefined
   }
+}
+
+/** Addresses as the book keeps them, each with the peer's ID. */
+export function named(addresses: readonly Multiaddr[], id: string): string[] {
+  return addresses.map((address) =>
+    address.getComponents().at(-1)?.code === CODE_P2P ? address.toString() : `${address.toString()}/p2p/${id}`
+  )
 }

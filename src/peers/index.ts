@@ -26,14 +26,14 @@ import { ConfigError, type Fault } from '../errors.js'
 import type { GoodbyeCode } from '../status/index.js'
 import type { SeedReport } from './dialler.js'
 import type { Charge, Via } from './faults.js'
-import { type PeersComponents, PeersService } from './peers.js'
+import { PeersService } from './peers.js'
 import { parseSeeds } from './seeds.js'
+import type { PeersComponents } from './siblings.js'
 
 export { type HostDefaults, hostDefaults } from './defaults.js'
 export type { SeedReport, SeedState } from './dialler.js'
 export { type Charge, faultOf, type Via } from './faults.js'
-export type { PeersComponents } from './peers.js'
-export type { ChainPort, IdentifyPort, StatusPeer, StatusPort } from './siblings.js'
+export type { ChainPort, IdentifyPort, PeersComponents, StatusPeer, StatusPort } from './siblings.js'
 
 export interface PeersInit {
   /**

@@ -1,6 +1,26 @@
-import type { Connection, NewStreamOptions, PeerId } from '@libp2p/interface'
+import type {
+  ComponentLogger,
+  Connection,
+  ConnectionGater,
+  Libp2pEvents,
+  NewStreamOptions,
+  PeerId,
+  PeerStore
+} from '@libp2p/interface'
+import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import type { TypedEventTarget } from 'main-event'
 import type { GoodbyeCode } from '../status/index.js'
+
+/** What `peers` needs of its host. `chain`, `status` and `identify` are used when they stand beside it. */
+export interface PeersComponents {
+  peerId: PeerId
+  peerStore: PeerStore
+  connectionManager: ConnectionManager
+  connectionGater: ConnectionGater
+  registrar: Registrar
+  events: TypedEventTarget<Libp2pEvents>
+  logger: ComponentLogger
+}
 
 /** What `peers` needs of the chain: its name in protocol IDs. */
 export interface ChainPort {

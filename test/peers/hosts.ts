@@ -34,7 +34,7 @@ export interface HostInit extends PeersInit {
   services?: Record<string, (components: never) => unknown>
 }
 
-const running = new Set<{ stop(): Promise<unknown> }>()
+const running = new Set<Libp2p>()
 
 afterEach(async () => {
   await Promise.all([...running].map((host) => host.stop()))
@@ -72,7 +72,7 @@ export async function makeHost(init: HostInit = {}): Promise<Host> {
       ...services
     } as never
   })
-  running.add(host)
+  running.add(host as unknown as Libp2p)
   return host as unknown as Host
 }
 

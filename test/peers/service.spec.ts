@@ -1,11 +1,11 @@
 import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import { multiaddr } from '@multiformats/multiaddr'
-import { reject } from 'blockwire/chain'
 import type { StatusPort } from 'blockwire/peers'
 import type { Status } from 'blockwire/status'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, test } from 'vitest'
+import { reject } from '../../dist/src/chain/verdict.js'
 import { type Clock, systemClock } from '../../dist/src/clock.js'
 import { HandClock } from './hand-clock.js'
 import { addressOf, type Host, idOf, makeHost, until } from './hosts.js'
@@ -44,7 +44,11 @@ describe('liveness', () => {
       expect(joined(host, other)).toBe(true)
       clock.turn(5000)
       // the ping ends in a microtask or two, and the next look sends another
-      if (n < 3) await until(`miss ${n}`, () => (clock.turn(100), ears.pings > n))
+      if (n < 3)
+        await until(`miss ${n}`, () => {
+          clock.turn(100)
+          return ears.pings > n
+        })
     }
     await until('the end of the connection', () => reasons.length > 0 && host.getConnections(other.peerId).length === 0)
     expect(reasons).toEqual([expect.stringContaining('silent')])
@@ -56,7 +60,10 @@ describe('liveness', () => {
     const { host, other } = await pair({ clock }, { services })
     clock.turn(11_000)
     for (let n = 1; n <= 10; n++) {
-      await until(`ping ${n}`, () => (n === 1 || clock.turn(100), ears.pings === n))
+      await until(`ping ${n}`, () => {
+        if (n > 1) clock.turn(100)
+        return ears.pings === n
+      })
       clock.jump(6000)
     }
     expect(joined(host, other)).toBe(true)
@@ -75,7 +82,8 @@ describe('liveness', () => {
   })
 
   test('a peer that answers stays, with libp2p ping at both ends or at none', async () => {
-    for (const services of [{}, { ping: (() => ({})) as never }]) {
+    const none: Record<string, never> = { ping: (() => ({})) as never }
+    for (const services of [{}, none]) {
       const clock = new HandClock()
       const { host, other } = await pair({ clock, services }, { services })
       for (let i = 0; i < 6; i++) {
@@ -108,7 +116,10 @@ describe('faults', () => {
     expect(host.getConnections()).toEqual([])
 
     clock.turn(24 * 3_600_000)
-    await until('the seed to be back', () => (clock.turn(1000), joined(host, other)))
+    await until('the seed to be back', () => {
+      clock.turn(1000)
+      return joined(host, other)
+    })
   })
 
   test('protocol faults lower the score, and the third disconnects', async () => {
@@ -241,6 +252,22 @@ describe('beside a status service', () => {
     await host.services.peers.disconnect(other.peerId, 4, 'too many peers')
     expect(status.goodbyes).toEqual([[idOf(other), 4]])
     expect(host.getConnections()).toEqual([])
+  })
+
+  test('an inbound peer over the cap is told so before it is closed, and does not join', async () => {
+    const status = new StubStatus()
+    const host = await makeHost({ maxInbound: 0, services: { status: () => status } })
+    const other = await makeHost()
+    const joins: string[] = []
+    host.services.peers.addEventListener('join', ({ detail }) => joins.push(detail.peer.toString()))
+    await other.dial(host.getMultiaddrs())
+    await until('the connection', () => host.getConnections().length === 1)
+    status.safeDispatchEvent('join', {
+      detail: { peer: other.peerId, connection: host.getConnections()[0], role: 'full' }
+    })
+    await until('the end of it', () => host.getConnections().length === 0)
+    expect(status.goodbyes).toEqual([[idOf(other), 4]])
+    expect(joins).toEqual([])
   })
 
   test('a peer that it refused is not dialled, until it does not refuse it any more', async () => {
