@@ -2,8 +2,9 @@ import type { Verdict } from '../chain/verdict.js'
 import type { Action } from './action.js'
 import { PARK_DENIALS, REST_MS, RETRY_MAX_MS } from './limit.js'
 import type { ParkedBranches } from './parked.js'
+import type { Slot } from './slot.js'
 import type { ChainView, Source } from './source.js'
-import type { Slot, Window } from './window.js'
+import type { Window } from './window.js'
 
 /** A rule of the app may ask so often to ignore a block before its branch is given up. */
 const MAX_IGNORED = 5

@@ -1,7 +1,7 @@
 import { standing } from './claims.js'
 import { PARK_DENIALS, REST_MS, RETRY_MAX_MS } from './limit.js'
+import { newSlot, type Slot } from './slot.js'
 import type { ChainView, Place, Source } from './source.js'
-import { newSlot, type Slot } from './window.js'
 
 /** Branches remembered at most; the oldest is forgotten first. */
 const MAX_PARKED = 64

@@ -11,23 +11,8 @@ import {
   WINDOW_BLOCKS,
   WINDOW_BYTES
 } from './limit.js'
+import { newSlot, type Slot } from './slot.js'
 import type { ChainView, Place, Source } from './source.js'
-
-/** One body that is wanted, asked for, here, or on its way into the chain. */
-export interface Slot {
-  readonly place: Place
-  readonly key: string
-  /** `gone`: not needed any more. */
-  state: 'wanted' | 'asked' | 'here' | 'importing' | 'gone'
-  bytes: Uint8Array | undefined
-  /** Who sent the last body, and whether as its own chain. Kept when the body is dropped: an import may yet fail. */
-  from: string | undefined
-  asOwn: boolean
-  /** How often each peer had no such body, or a wrong one. */
-  readonly denials: Map<string, number>
-  /** Imports that left it where it was. */
-  imports: number
-}
 
 /** A request for bodies that is under way. */
 export interface BodiesAsked {
@@ -60,6 +45,10 @@ export class Window {
   #average = 16 << 10
   /** Since when the oldest missing block is waited for, and in what case. */
   #wait: { why: string; since: number } | undefined
+  readonly #byPlace = new WeakMap<Place, Slot>()
+  /** Of the window. */
+  readonly #byKey = new Map<string, Slot>()
+  #round = 0
   #holding: { request: number; since: number } | undefined
 
   get front(): Slot | undefined {
@@ -70,24 +59,18 @@ export class Window {
   refresh(view: ChainView): BodiesAsked[] {
     if (!this.dirty) return []
     this.dirty = false
-    const before = new Map(this.slots.map((slot) => [slot.key, slot]))
-    const front = this.front?.key
-    this.slots = view.missing(WINDOW_BLOCKS).map((place) => {
-      const key = toHex(place.hash)
-      const known = before.get(key)
-      before.delete(key)
-      return known ?? newSlot(place, key)
+    const missing = view.missing(WINDOW_BLOCKS)
+    const before = this.slots
+    // the same way from the same block to the same block
+    const same = missing.length === before.length && missing[0] === this.front?.place
+    if (same && missing.at(-1) === before.at(-1)?.place) return []
+    this.#round++
+    this.slots = missing.map((place) => this.#slotOf(place))
+    for (const slot of before) if (slot.round !== this.#round) this.#release(slot)
+    if (this.front !== before[0]) this.#wait = undefined
+    const gone = [...this.requests.values()].filter(({ slots, got }) => {
+      return got < slots.length && slots.every((slot, i) => i < got || slot.state === 'gone')
     })
-    for (const slot of before.values()) {
-      this.#drop(slot)
-      slot.state = 'gone'
-    }
-    if (this.front?.key !== front) this.#wait = undefined
-    const gone: BodiesAsked[] = []
-    for (const request of this.requests.values()) {
-      if (request.slots.some((slot, i) => i >= request.got && !before.has(slot.key))) continue
-      gone.push(request)
-    }
     for (const request of gone) this.forget(request)
     return gone
   }
@@ -257,22 +240,28 @@ export class Window {
     return undefined
   }
 
+  /** Chains give the same object for the same block, as a rule: then nothing has to be written as hex. */
+  #slotOf(place: Place): Slot {
+    let slot = this.#byPlace.get(place)
+    if (slot == null || slot.state === 'gone') {
+      const key = toHex(place.hash)
+      slot = this.#byKey.get(key) ?? newSlot(place, key)
+      this.#byPlace.set(place, slot)
+      this.#byKey.set(key, slot)
+    }
+    slot.round = this.#round
+    return slot
+  }
+
+  #release(slot: Slot): void {
+    this.#drop(slot)
+    slot.state = 'gone'
+    this.#byKey.delete(slot.key)
+  }
+
   #drop(slot: Slot): void {
     if (slot.bytes != null) this.held -= slot.bytes.length
     slot.bytes = undefined
-  }
-}
-
-export function newSlot(place: Place, key: string): Slot {
-  return {
-    place,
-    key,
-    state: 'wanted',
-    bytes: undefined,
-    from: undefined,
-    asOwn: false,
-    denials: new Map(),
-    imports: 0
   }
 }
 
