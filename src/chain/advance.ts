@@ -1,5 +1,6 @@
 import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
+import { branchOf, type Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
 import type { BaseHeader } from './rules.js'
@@ -14,7 +15,6 @@ import {
   TABLE,
   type Writing
 } from './store.js'
-import type { Entry } from './tree.js'
 
 /** A block about to join the head chain. */
 interface Joining<Header> {
@@ -186,7 +186,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       return
     const forkHeight = tree.forkHeight(target)
     if (!tree.tooDeep(forkHeight)) return
-    this.#core.warnDeep(tree.branch(target)[0]?.key ?? target.key, forkHeight, target.at.hash)
+    this.#core.warnDeep(branchOf(target)[0]?.key ?? target.key, forkHeight, target.at.hash)
   }
 
   #announce(before: Entry<Header>, dropped: Entry<Header>[]): void {

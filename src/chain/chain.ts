@@ -1,50 +1,27 @@
 import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { MemoryLevel } from 'memory-level'
-import { type Clock, systemClock } from '../clock.js'
-import { BlockwireError, ConfigError, StoreReadError } from '../errors.js'
+import { systemClock } from '../clock.js'
+import { BlockwireError, StoreReadError } from '../errors.js'
 import { txId } from './block.js'
+import type { ChainInit } from './chain-init.js'
 import { Core } from './core.js'
+import { checkDatabase, memory } from './database.js'
+import type { Status } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { Waiting } from './future.js'
-import { integer, settle, type Terms } from './genesis.js'
-import { type AddOptions, type HeadersResult, Importer, type ImportResult, isFuture } from './import.js'
+import { integer, settle } from './genesis.js'
+import { addHeaders, type HeadersResult } from './headers.js'
+import { type AddOptions, Importer, type ImportResult } from './import.js'
 import { WaitingLine } from './line.js'
 import { openStore } from './opening.js'
-import { build, makeScratch, type Proposed, type ProposeOptions, refuse, type Scratch } from './propose.js'
+import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch } from './propose.js'
 import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, statusAt } from './reading.js'
 import { reorganise } from './reorg.js'
 import type { OpenReport } from './repair.js'
 import type { BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
-import { bytesKey, type Database, Store, TABLE } from './store.js'
-import type { Status } from './tree.js'
+import { type Checked, checkBlock } from './standing.js'
+import { bytesKey, Store, TABLE } from './store.js'
 import { ignore, type Verdict } from './verdict.js'
-
-export interface ChainInit<Header extends BaseHeader, Tx> {
-  rules: Rules<Header, Tx>
-  /**
-   * Where to keep the chain; opened and closed by who made it, encodings `view`. The keys of docs/store.md are the chain's.
-   * @default in memory, closed with the chain
-   */
-  db?: Database
-  /** How many blocks may be taken back. 1 to 1,000,000. @default 10_000 */
-  maxReorg?: number
-  /** Headers kept that are not on the head chain; the lightest branches go first. @default 250_000 */
-  maxSide?: number
-  clock?: Clock
-}
-
-/** What can be said of a block without state. */
-export interface Checked<Header = unknown> {
-  verdict: Verdict
-  /** From here on present when the header could be decoded. */
-  hash?: Uint8Array
-  header?: Header
-  /** Present when its parent is here. */
-  height?: number
-  /** Transactions as bytes, views of the block. */
-  txs?: Uint8Array[]
-}
 
 /**
  * A node's copy of the ledger: the one owner of headers, blocks, head and state. `check` says what can be known without state,
@@ -58,9 +35,16 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   implements Startable
 {
   readonly [Symbol.toStringTag] = '@blockwire/chain'
+  readonly rules: Rules<Header, Tx>
+  readonly network: string
+  readonly params: Record<string, string | number>
+  /** `<network>-<first 8 hex of the genesis hash>`: what protocols and topics are named by. */
+  readonly id: string
+  readonly genesis: Located<Header>
+  readonly forks: number[]
+  readonly limits: Required<Limits>
   /** State at head. Bytes that it answers are not to be changed. */
   readonly state: ReadableState
-  readonly #terms: Terms<Header, Tx>
   readonly #core: Core<Header, Tx>
   readonly #importer: Importer<Header, Tx>
   readonly #waiting: Waiting
@@ -74,13 +58,20 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   constructor(init: ChainInit<Header, Tx>) {
     super()
     const clock = init.clock ?? systemClock
-    this.#terms = settle(init.rules)
+    const terms = settle(init.rules)
+    this.rules = init.rules
+    this.network = terms.network
+    this.params = terms.params
+    this.id = terms.id
+    this.genesis = terms.genesis.at
+    this.forks = terms.forks
+    this.limits = terms.limits
     const maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
     const maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
     this.#ownDb = init.db == null
-    const store = new Store(checkDatabase(init.db) ?? memory())
+    const store = new Store(init.db == null ? memory() : checkDatabase(init.db))
     this.#core = new Core({
-      terms: this.#terms,
+      terms,
       store,
       clock,
       maxReorg,
@@ -88,38 +79,9 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
-    this.#waiting = new Waiting(clock, this.#terms.limits.futureMs, (bytes) => void this.add(bytes))
+    this.#waiting = new Waiting(clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
     this.#importer = new Importer(this.#core, this.#waiting)
     this.state = { get: (key) => store.read(bytesKey(TABLE.state, key)) }
-  }
-
-  get rules(): Rules<Header, Tx> {
-    return this.#terms.rules
-  }
-
-  get network(): string {
-    return this.#terms.network
-  }
-
-  get params(): Record<string, string | number> {
-    return this.#terms.params
-  }
-
-  /** `<network>-<first 8 hex of the genesis hash>`: what protocols and topics are named by. */
-  get id(): string {
-    return this.#terms.id
-  }
-
-  get genesis(): Located<Header> {
-    return this.#terms.genesis.at
-  }
-
-  get forks(): number[] {
-    return this.#terms.forks
-  }
-
-  get limits(): Required<Limits> {
-    return this.#terms.limits
   }
 
   /** The block with the most work among those applied with all before them. */
@@ -187,20 +149,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** What a sender can know: size, encoding, time, height, `checkHeader`, Merkle root, `checkTx`. Needs no state, changes nothing. */
   check(bytes: Uint8Array): Checked<Header> {
-    const { inspector } = this.#core
-    const piece = inspector.open(bytes)
-    if (!('hash' in piece)) return { verdict: piece }
-    const { verdict, place, deep } = this.#importer.assess(piece)
-    const checked: Checked<Header> = { verdict, hash: piece.hash, header: piece.header, txs: piece.raw }
-    if (place == null) return checked
-    checked.height = place.height
-    if (verdict.result !== 'accept' && !isFuture(verdict)) return checked
-    if (deep) checked.verdict = ignore('too-deep')
-    else {
-      const body = inspector.body(piece)
-      if (body.verdict.result !== 'accept') checked.verdict = body.verdict
-    }
-    return checked
+    return checkBlock(this.#core, bytes)
   }
 
   /**
@@ -218,7 +167,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** Adds headers, parents first, in one batch. Stops at the first that is not accepted. */
   addHeaders(headers: Uint8Array[]): Promise<HeadersResult<Header>> {
     return this.#change(
-      () => this.#importer.addHeaders(headers),
+      () => addHeaders(this.#core, headers),
       (verdict) => ({ verdict, added: 0 })
     )
   }
@@ -306,24 +255,18 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Resolves with the head as soon as it is at or above a height. Rejects with the signal's reason. */
   waitFor(height: number, { signal }: { signal?: AbortSignal } = {}): Promise<Located<Header>> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason)
-      if (this.head.height >= height) return resolve(this.head)
-      const done = (): void => {
-        this.removeEventListener('head', onHead)
-        signal?.removeEventListener('abort', onAbort)
-      }
-      const onHead = (): void => {
-        if (this.head.height < height) return
-        done()
-        resolve(this.head)
-      }
-      const onAbort = (): void => {
-        done()
-        reject(signal?.reason)
-      }
-      this.addEventListener('head', onHead)
-      signal?.addEventListener('abort', onAbort)
+    const { promise, resolve, reject } = Promise.withResolvers<Located<Header>>()
+    const onHead = (): void => {
+      if (this.head.height >= height) resolve(this.head)
+    }
+    const onAbort = (): void => reject(signal?.reason)
+    this.addEventListener('head', onHead)
+    signal?.addEventListener('abort', onAbort)
+    if (signal?.aborted) onAbort()
+    else onHead()
+    return promise.finally(() => {
+      this.removeEventListener('head', onHead)
+      signal?.removeEventListener('abort', onAbort)
     })
   }
 
@@ -335,31 +278,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   async propose(options: ProposeOptions<Header, Tx>): Promise<Proposed<Header> | undefined> {
     if (options.signal?.aborted) return undefined
     await this.open()
-    const { draft, assemble } = await this.#line.run(() => build(this.#core, options))
-    const giveUp = new AbortController()
-    const abort = (): void => giveUp.abort()
-    const moved = (): boolean => this.head !== draft.parent
-    this.addEventListener('head', abort)
-    options.signal?.addEventListener('abort', abort)
-    if (moved() || options.signal?.aborted) abort()
-    try {
-      const sealed = giveUp.signal.aborted ? undefined : await options.seal(draft, { signal: giveUp.signal })
-      if (sealed == null || giveUp.signal.aborted) return undefined
-      const { bytes, txs } = assemble(sealed)
-      const own = this.#core.inspector.open(bytes)
-      if (!('hash' in own)) refuse(own)
-      const verdict = await this.#line.run(() => (moved() ? undefined : this.#importer.add(bytes, true)))
-      if (verdict == null) return undefined
-      refuse(verdict)
-      const at = 'hash' in own ? this.locate(own.hash) : undefined
-      return at == null ? undefined : { ...at, bytes, txs }
-    } catch (err) {
-      if (giveUp.signal.aborted && !(err instanceof BlockwireError)) return undefined
-      throw err
-    } finally {
-      this.removeEventListener('head', abort)
-      options.signal?.removeEventListener('abort', abort)
-    }
+    return propose(this.#core, this.#line, this, (bytes) => this.#importer.add(bytes, true), options)
   }
 
   /** For the pool: a state at head on which transactions can be tried. */
@@ -383,20 +302,4 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       }
     }, signal)
   }
-}
-
-function memory(): Database {
-  return new MemoryLevel<Uint8Array, Uint8Array>({ keyEncoding: 'view', valueEncoding: 'view', storeEncoding: 'view' })
-}
-
-function checkDatabase(db: Database | undefined): Database | undefined {
-  if (db == null) return undefined
-  for (const encoding of [db.keyEncoding(), db.valueEncoding()]) {
-    if (encoding.commonName !== 'view' && encoding.commonName !== 'buffer')
-      throw new ConfigError(
-        'db',
-        `has encoding ${encoding.commonName}: open it with keyEncoding and valueEncoding 'view'`
-      )
-  }
-  return db
 }

@@ -1,12 +1,13 @@
 import type { Clock } from '../clock.js'
 import { type BlockwireError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
+import { type Entry, makeEntry } from './entry.js'
 import type { ChainEvents } from './events.js'
 import type { Terms } from './genesis.js'
 import { Inspector } from './inspector.js'
 import type { BaseHeader } from './rules.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
-import { type Entry, makeEntry, Tree } from './tree.js'
+import { Tree } from './tree.js'
 
 export interface CoreInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>

@@ -212,3 +212,8 @@ function hashWrites(writes: Array<[Uint8Array, Uint8Array]>): Uint8Array {
   }
   return sha256(writer.bytes)
 }
+
+/** The hash of block 0 under these rules, which names the chain: for what is signed over it before there is a `Chain`. */
+export function genesisHash<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>): Uint8Array {
+  return settle(rules).genesis.at.hash
+}

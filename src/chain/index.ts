@@ -13,9 +13,14 @@
 export { sha256 } from '../hash.js'
 export { compareBytes, equalBytes, fromHex, toHex } from '../hex.js'
 export { encodeBlock, splitBlock, txId } from './block.js'
-export { Chain, type ChainInit, type Checked } from './chain.js'
+export { Chain } from './chain.js'
+export type { ChainInit } from './chain-init.js'
+export { Reader, varintLength, Writer } from './cursor.js'
+export type { Status } from './entry.js'
 export type { BlockDetail, ChainEvents, ReorgDetail } from './events.js'
-export type { AddOptions, HeadersResult, ImportResult } from './import.js'
+export { genesisHash } from './genesis.js'
+export type { HeadersResult } from './headers.js'
+export type { AddOptions, ImportResult } from './import.js'
 export { leafHash, merkleRoot, nodeHash } from './merkle.js'
 export {
   type Producer,
@@ -38,6 +43,7 @@ export type {
   StateDb,
   StateRules
 } from './rules.js'
+export type { Checked } from './standing.js'
 export type { Database } from './store.js'
 export {
   bytes,
@@ -57,5 +63,4 @@ export {
   type ValueOf,
   varBytes
 } from './struct.js'
-export type { Status } from './tree.js'
 export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'

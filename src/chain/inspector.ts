@@ -2,11 +2,11 @@ import type { Clock } from '../clock.js'
 import { sha256 } from '../hash.js'
 import { equalBytes } from '../hex.js'
 import { splitBlock, txId } from './block.js'
+import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
 import { keyOf } from './key.js'
 import { merkleRoot } from './merkle.js'
 import type { Ancestors, BaseHeader, Located } from './rules.js'
-import type { Entry } from './tree.js'
 import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
 
 /** A block taken apart. */

@@ -1,6 +1,7 @@
 import { DataForeignError, DataUnusableError, DataVersionError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
+import type { Entry } from './entry.js'
 import { type Holdings, headRecord, MAX_HEIGHT, type OpenReport, readHoldings, repair, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
@@ -15,7 +16,6 @@ import {
   readHeight,
   TABLE
 } from './store.js'
-import type { Entry } from './tree.js'
 
 const utf8 = new TextEncoder()
 const NO_STATE = '-'

@@ -1,4 +1,4 @@
-import type { Entry } from './tree.js'
+import type { Entry } from './entry.js'
 
 /** The branch from the head chain up to the target, kept so that nobody has to walk it. Empty while the target is the head. */
 export class Path<Header> {

@@ -176,7 +176,10 @@ class ProducerService<Header extends BaseHeader, Tx>
     try {
       const due = this.#init.when == null ? now : this.#init.when(parent)
       if (due == null) return
-      if (due > now) return this.#wakeAt(due)
+      if (due > now) {
+        this.#wakeAt(due)
+        return
+      }
     } catch (err) {
       this.#failed(err)
       return
@@ -193,6 +196,9 @@ class ProducerService<Header extends BaseHeader, Tx>
     this.#job = job
     this.#parent = parent
     const { limits } = this.#chain
+    // a seal that answers at once must not keep timers and sockets from their turn
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    if (job.signal.aborted) return
     try {
       const proposed = await this.#chain.propose({
         ...(this.#init.prefix == null ? {} : { prefix: (ctx) => this.#init.prefix!(ctx) }),

@@ -1,14 +1,17 @@
+import type { TypedEventTarget } from 'main-event'
 import { RefusedError } from '../errors.js'
 import { encodeBlock, txId } from './block.js'
 import type { Core } from './core.js'
 import { varintLength } from './cursor.js'
+import type { Entry } from './entry.js'
+import type { ChainEvents } from './events.js'
 import { attempt, type Outcome } from './execution.js'
 import { ancestorsOf } from './inspector.js'
+import type { WaitingLine } from './line.js'
 import { merkleRoot } from './merkle.js'
 import type { Ancestors, BaseHeader, BlockContext, Located, ReadableState } from './rules.js'
 import { Overlay } from './state.js'
 import { bytesKey, TABLE } from './store.js'
-import type { Entry } from './tree.js'
 import type { Check, Verdict } from './verdict.js'
 
 export interface ProposeOptions<Header extends BaseHeader, Tx> {
@@ -72,7 +75,7 @@ export interface Scratch<Tx> {
 }
 
 /** A draft, and what makes a block of it. */
-export interface Built<Header extends BaseHeader, Tx> {
+interface Built<Header extends BaseHeader, Tx> {
   draft: Draft<Header, Tx>
   /** The block's bytes. Throws where a codec of the app does. */
   assemble(sealed: Sealed<Header, Tx>): { bytes: Uint8Array; txs: Uint8Array[] }
@@ -82,7 +85,7 @@ export interface Built<Header extends BaseHeader, Tx> {
  * Builds a block on the head as it stands: prefix, then each candidate that the rules let pass.
  * @throws RefusedError when the rules refuse the prefix, `begin` or `end`.
  */
-export async function build<Header extends BaseHeader, Tx>(
+async function build<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   options: ProposeOptions<Header, Tx>
 ): Promise<Built<Header, Tx>> {
@@ -143,13 +146,48 @@ export async function build<Header extends BaseHeader, Tx>(
   }
 }
 
+/** Builds, seals and adds a block; gives up when `events` say that the head moved. See `Chain.propose`. */
+export async function propose<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  line: WaitingLine,
+  events: Pick<TypedEventTarget<ChainEvents<Header>>, 'addEventListener' | 'removeEventListener'>,
+  add: (bytes: Uint8Array) => Promise<Verdict>,
+  options: ProposeOptions<Header, Tx>
+): Promise<Proposed<Header> | undefined> {
+  const { draft, assemble } = await line.run(() => build(core, options))
+  const giveUp = new AbortController()
+  const abort = (): void => giveUp.abort()
+  const moved = (): boolean => core.tree.head.at !== draft.parent
+  events.addEventListener('head', abort)
+  options.signal?.addEventListener('abort', abort)
+  if (moved() || options.signal?.aborted) abort()
+  try {
+    const sealed = giveUp.signal.aborted ? undefined : await options.seal(draft, { signal: giveUp.signal })
+    if (sealed == null || giveUp.signal.aborted) return undefined
+    const block = assemble(sealed)
+    const piece = core.inspector.open(block.bytes)
+    const verdict = await line.run(() => (moved() ? undefined : add(block.bytes)))
+    if (verdict == null) return undefined
+    refuse(verdict)
+    const own = 'hash' in piece ? core.tree.get(piece.hash) : undefined
+    return own == null ? undefined : { ...own.at, ...block }
+  } catch (err) {
+    // what a seal throws once it was told to stop is of no interest
+    if (giveUp.signal.aborted && !(err instanceof RefusedError)) return undefined
+    throw err
+  } finally {
+    events.removeEventListener('head', abort)
+    options.signal?.removeEventListener('abort', abort)
+  }
+}
+
 /** State at head, to be written on without being stored. */
-export function stateOver<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Overlay {
+function stateOver<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Overlay {
   return new Overlay((key) => core.store.read(bytesKey(TABLE.state, key)))
 }
 
 /** @throws RefusedError saying which rule refused our own block. */
-export function refuse(verdict: Verdict): void {
+function refuse(verdict: Verdict): void {
   if (verdict.result === 'accept') return
   throw new RefusedError(
     verdict.reason,

@@ -2,11 +2,11 @@ import { RuleError, StoreReadError } from '../errors.js'
 import { toHex } from '../hex.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
+import { branchOf, type Entry } from './entry.js'
 import type { Outcome } from './execution.js'
 import type { BaseHeader } from './rules.js'
 import { isPromise } from './state.js'
 import { bytesKey, TABLE } from './store.js'
-import type { Entry } from './tree.js'
 import { ignore, reject, type Verdict } from './verdict.js'
 
 /**
@@ -22,12 +22,12 @@ export async function reorganise<Header extends BaseHeader, Tx>(
     const forkHeight = tree.forkHeight(tip)
     if (tree.tooDeep(forkHeight)) {
       tree.dismiss(tip)
-      core.warnDeep(tree.branch(tip)[0]?.key ?? tip.key, forkHeight, tip.at.hash)
+      core.warnDeep(branchOf(tip)[0]?.key ?? tip.key, forkHeight, tip.at.hash)
       continue
     }
     // dismissed while it is tried, so that no way out of here can bring it round again
     tree.dismiss(tip)
-    const branch = tree.branch(tip)
+    const branch = branchOf(tip)
     const advance = new Advance(core)
     const stopped = (await takeBack(core, advance, forkHeight)) ? await follow(core, advance, branch) : 'stopped'
     if (stopped == null && !(await advance.commit(sync))) {

@@ -1,45 +1,9 @@
 import { compareBytes } from '../hex.js'
+import { type Entry, forkHeightOf, lightest, makeEntry, subtree, type TreeInit, unlink } from './entry.js'
 import { keyOf } from './key.js'
 import { Path } from './path.js'
 import type { Located } from './rules.js'
-
-/** A header in the tree. Written by the tree only. */
-export interface Entry<Header> {
-  readonly at: Located<Header>
-  readonly key: string
-  /** Undefined for genesis, and where the one before is no longer in memory. */
-  parent: Entry<Header> | undefined
-  /** First of those that name this one as their parent; the others hang on `sibling`. */
-  child: Entry<Header> | undefined
-  sibling: Entry<Header> | undefined
-  /** On the head chain, head included. */
-  main: boolean
-  /** Its body is stored. */
-  body: boolean
-  /** It and everything between it and the head chain have bodies. */
-  complete: boolean
-  /** Why it can never be on the head chain. */
-  invalid: string | undefined
-  /** Nobody delivers its body, or that of one before it. */
-  parked: boolean
-  /** It is the one that was parked. */
-  parkedHere: boolean
-  /** It forks off deeper than may be followed: only in memory, to see whether it is heavier. */
-  deep: boolean
-}
-
-export type Status = 'header' | 'body' | 'valid' | 'invalid'
-
-export interface TreeInit<Header> {
-  genesis: Located<Header>
-  tie: 'first-seen' | 'lowest-hash'
-  /** Forks deeper than this below head are not followed. */
-  maxReorg: number
-  /** Blocks of the head chain that stay in memory. More than `maxReorg`. */
-  keep: number
-  /** Most headers off the head chain. */
-  maxSide: number
-}
+import { Trunk } from './trunk.js'
 
 /**
  * The headers near and above the head: which are there, which is head, which is the target, which branch is the better one. Pure:
@@ -50,23 +14,21 @@ export class Tree<Header> {
   readonly #entries = new Map<string, Entry<Header>>()
   readonly #side = new Set<Entry<Header>>()
   readonly #candidates = new Set<Entry<Header>>()
-  /** The head chain from `#base` up; the first `#cut` places are empty. */
-  #main: Entry<Header>[] = []
-  #base = 0
-  #head: Entry<Header>
+  #trunk: Trunk<Header>
   readonly #path: Path<Header>
   /** Below this height nothing can be taken back: no undo is stored. */
   floor = 0
 
   constructor(init: TreeInit<Header>) {
     this.#init = init
-    this.#head = makeEntry(init.genesis, undefined)
-    this.#path = new Path(this.#head)
+    const genesis = makeEntry(init.genesis, undefined)
+    this.#trunk = new Trunk(genesis)
+    this.#path = new Path(genesis)
     this.restore([init.genesis])
   }
 
   get head(): Entry<Header> {
-    return this.#head
+    return this.#trunk.head
   }
 
   get target(): Entry<Header> {
@@ -78,14 +40,9 @@ export class Tree<Header> {
     return this.#init.keep
   }
 
-  /** Headers off the head chain. */
-  get side(): number {
-    return this.#side.size
-  }
-
   /** Heights of the head chain from here up are in memory. */
   get base(): number {
-    return this.#base
+    return this.#trunk.base
   }
 
   get(hash: Uint8Array): Entry<Header> | undefined {
@@ -98,7 +55,7 @@ export class Tree<Header> {
 
   /** The head chain's block at a height, while it is in memory. */
   mainAt(height: number): Entry<Header> | undefined {
-    return height < this.#base ? undefined : this.#main[height - this.#base]
+    return this.#trunk.at(height)
   }
 
   /** Begins anew with a head chain, ascending, of at least one block. */
@@ -106,18 +63,19 @@ export class Tree<Header> {
     this.#entries.clear()
     this.#side.clear()
     this.#candidates.clear()
-    this.#main = []
+    let parent: Entry<Header> | undefined
     for (const at of chain) {
-      const parent = this.#main.at(-1)
       const entry = makeEntry(at, parent)
+      if (parent == null) this.#trunk = new Trunk(entry)
+      else {
+        parent.child = entry
+        this.#trunk.push(entry)
+      }
       entry.main = entry.body = entry.complete = true
-      if (parent != null) parent.child = entry
       this.#entries.set(entry.key, entry)
-      this.#main.push(entry)
+      parent = entry
     }
-    this.#base = chain[0]!.height
-    this.#head = this.#main.at(-1)!
-    this.#path.reset(this.#head)
+    this.#path.reset(this.head)
   }
 
   /** Does `a` win over `b`? */
@@ -129,17 +87,11 @@ export class Tree<Header> {
   /** Height at which a branch leaves the head chain. */
   forkHeight(entry: Entry<Header>): number {
     if (entry === this.#path.target) return this.#path.forkHeight
-    let at: Entry<Header> | undefined = entry
-    let below = entry
-    while (at != null && !at.main) {
-      below = at
-      at = at.parent
-    }
-    return at?.at.height ?? below.at.height - 1
+    return forkHeightOf(entry)
   }
 
   tooDeep(forkHeight: number): boolean {
-    return forkHeight < Math.max(this.#head.at.height - this.#init.maxReorg, this.floor)
+    return forkHeight < Math.max(this.head.at.height - this.#init.maxReorg, this.floor)
   }
 
   /**
@@ -172,6 +124,11 @@ export class Tree<Header> {
     return gone
   }
 
+  /** Takes out what was only just inserted. */
+  removeAll(entries: Entry<Header>[]): void {
+    for (const entry of entries) if (!entry.main && this.#entries.get(entry.key) === entry) this.remove(entry)
+  }
+
   /** Its body is stored now. Branches that are complete by it become candidates; a branch that was parked is revived. */
   fill(entry: Entry<Header>): void {
     entry.body = true
@@ -196,7 +153,7 @@ export class Tree<Header> {
 
   /** Considers a complete entry as next head. */
   nominate(entry: Entry<Header>): void {
-    if (entry.complete && !entry.main && entry.invalid == null && !entry.deep && this.better(entry.at, this.#head.at))
+    if (entry.complete && !entry.main && entry.invalid == null && !entry.deep && this.better(entry.at, this.head.at))
       this.#candidates.add(entry)
   }
 
@@ -210,13 +167,6 @@ export class Tree<Header> {
   /** Not as next head, for now. */
   dismiss(entry: Entry<Header>): void {
     this.#candidates.delete(entry)
-  }
-
-  /** From a branch's first block above the head chain up to `entry`. */
-  branch(entry: Entry<Header>): Entry<Header>[] {
-    const branch: Entry<Header>[] = []
-    for (let at: Entry<Header> | undefined = entry; at != null && !at.main; at = at.parent) branch.push(at)
-    return branch.reverse()
   }
 
   /** For ever, and all that stand on it. */
@@ -258,31 +208,24 @@ export class Tree<Header> {
    * below.
    */
   move(common: Entry<Header>, added: Entry<Header>[]): Entry<Header>[] {
-    while (this.#head !== common) {
-      const dropped = this.#main.pop()!
-      dropped.main = false
-      this.#side.add(dropped)
-      this.#head = this.#main[this.#main.length - 1]!
-    }
+    while (this.head !== common) this.#side.add(this.#trunk.pop())
     for (const entry of added) {
       this.revive(entry)
-      entry.main = entry.body = entry.complete = true
       this.#side.delete(entry)
-      this.#main.push(entry)
+      this.#trunk.push(entry)
     }
-    this.#head = added.at(-1) ?? common
     for (const entry of added) {
       for (let child = entry.child; child != null; child = child.sibling) {
         if (child.body && !child.complete) this.fill(child)
       }
     }
     for (const entry of this.#candidates) {
-      if (entry.main || !this.better(entry.at, this.#head.at)) this.#candidates.delete(entry)
+      if (entry.main || !this.better(entry.at, this.head.at)) this.#candidates.delete(entry)
     }
     const gone = this.#prune()
     this.#path.follow()
     const target = this.target
-    if (target !== this.#head && (!this.better(target.at, this.#head.at) || this.tooDeep(this.#path.forkHeight)))
+    if (target !== this.head && (!this.better(target.at, this.head.at) || this.tooDeep(this.#path.forkHeight)))
       this.#search()
     return gone
   }
@@ -305,20 +248,9 @@ export class Tree<Header> {
   /** Makes room for `room` headers by dropping the lightest branches that are not followed. Answers what went. */
   shed(room: number): Entry<Header>[] {
     if (this.#side.size + room <= this.#init.maxSide) return []
-    const followed = new Set(this.#path)
-    const tips = [...this.#side].filter((entry) => entry.child == null && !followed.has(entry))
-    tips.sort((a, b) => (a.at.work < b.at.work ? -1 : a.at.work > b.at.work ? 1 : 0))
-    const gone: Entry<Header>[] = []
     const enough = Math.max(room, Math.floor(this.#init.maxSide / 10))
-    for (const tip of tips) {
-      for (let at: Entry<Header> | undefined = tip; at != null && gone.length < enough; ) {
-        if (at.main || at.child != null || followed.has(at)) break
-        const parent: Entry<Header> | undefined = at.parent
-        gone.push(...this.remove(at))
-        at = parent
-      }
-      if (gone.length >= enough) break
-    }
+    const gone = lightest(this.#side, new Set(this.#path), enough)
+    for (const entry of gone) this.remove(entry)
     return gone
   }
 
@@ -339,10 +271,10 @@ export class Tree<Header> {
 
   /** Finds the target anew. */
   #search(): void {
-    let best = this.#head
+    let best = this.head
     const open: Entry<Header>[] = []
-    const lowest = Math.max(this.#base, this.#head.at.height - this.#init.maxReorg, this.floor)
-    for (let height = lowest; height <= this.#head.at.height; height++) open.push(this.mainAt(height)!)
+    const lowest = Math.max(this.#trunk.base, this.head.at.height - this.#init.maxReorg, this.floor)
+    for (let height = lowest; height <= this.head.at.height; height++) open.push(this.mainAt(height)!)
     for (let at = open.pop(); at != null; at = open.pop()) {
       if (this.better(at.at, best.at)) best = at
       for (let child = at.child; child != null; child = child.sibling) {
@@ -352,74 +284,21 @@ export class Tree<Header> {
     this.#path.lead(best)
   }
 
+  /** Forgets what lies too far below the head, and the forks from there. */
   #prune(): Entry<Header>[] {
-    const lowest = this.#head.at.height - this.#init.keep
-    if (this.#base >= lowest) return []
     const gone: Entry<Header>[] = []
-    const count = lowest - this.#base
-    for (const entry of this.#main.splice(0, count)) {
+    for (const entry of this.#trunk.forget(this.head.at.height - this.#init.keep)) {
       this.#entries.delete(entry.key)
-      for (let child = entry.child; child != null; ) {
-        const next: Entry<Header> | undefined = child.sibling
+      for (let child = entry.child; child != null; child = child.sibling) {
         if (child.main) child.parent = undefined
-        else {
-          for (const each of subtree(child)) {
-            this.#entries.delete(each.key)
-            this.#side.delete(each)
-            this.#candidates.delete(each)
-            gone.push(each)
-          }
-        }
-        child = next
+        else gone.push(...subtree(child))
       }
     }
-    this.#base = lowest
-    return gone
-  }
-}
-
-export function makeEntry<Header>(at: Located<Header>, parent: Entry<Header> | undefined): Entry<Header> {
-  return {
-    at,
-    key: keyOf(at.hash),
-    parent,
-    child: undefined,
-    sibling: undefined,
-    main: false,
-    body: false,
-    complete: false,
-    invalid: undefined,
-    parked: false,
-    parkedHere: false,
-    deep: false
-  }
-}
-
-export function statusOf(entry: Entry<unknown>): Status {
-  if (entry.invalid != null) return 'invalid'
-  if (entry.main) return 'valid'
-  return entry.body ? 'body' : 'header'
-}
-
-function subtree<Header>(root: Entry<Header>): Entry<Header>[] {
-  const found = [root]
-  for (let i = 0; i < found.length; i++) {
-    for (let child = found[i]!.child; child != null; child = child.sibling) found.push(child)
-  }
-  return found
-}
-
-function unlink<Header>(entry: Entry<Header>): void {
-  const parent = entry.parent
-  if (parent == null) return
-  if (parent.child === entry) {
-    parent.child = entry.sibling
-    return
-  }
-  for (let at = parent.child; at != null; at = at.sibling) {
-    if (at.sibling === entry) {
-      at.sibling = entry.sibling
-      return
+    for (const each of gone) {
+      this.#entries.delete(each.key)
+      this.#side.delete(each)
+      this.#candidates.delete(each)
     }
+    return gone
   }
 }

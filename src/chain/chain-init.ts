@@ -1,0 +1,17 @@
+import type { Clock } from '../clock.js'
+import type { BaseHeader, Rules } from './rules.js'
+import type { Database } from './store.js'
+
+export interface ChainInit<Header extends BaseHeader, Tx> {
+  rules: Rules<Header, Tx>
+  /**
+   * Where to keep the chain; opened and closed by who made it, encodings `view`. The keys of docs/store.md are the chain's.
+   * @default in memory, closed with the chain
+   */
+  db?: Database
+  /** How many blocks may be taken back. 1 to 1,000,000. @default 10_000 */
+  maxReorg?: number
+  /** Headers kept that are not on the head chain; the lightest branches go first. @default 250_000 */
+  maxSide?: number
+  clock?: Clock
+}

@@ -1,0 +1,117 @@
+import type { Core } from './core.js'
+import { branchOf, type Entry } from './entry.js'
+import type { Named, Place } from './inspector.js'
+import type { BaseHeader, Located } from './rules.js'
+import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, TABLE } from './store.js'
+import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
+
+/** Where a block stands in the tree. */
+export interface Standing<Header> {
+  /** Anything but `accept` ends it, except `future`, which may be parked. */
+  verdict: Verdict
+  /** Its header is here already. */
+  entry: Entry<Header> | undefined
+  parent: Entry<Header> | undefined
+  place: Place | undefined
+  /** It forks off deeper than is followed. */
+  deep: boolean
+}
+
+/** What can be said of a block without state. */
+export interface Checked<Header = unknown> {
+  verdict: Verdict
+  /** From here on present when the header could be decoded. */
+  hash?: Uint8Array
+  header?: Header
+  /** Present when its parent is here. */
+  height?: number
+  /** Transactions as bytes, views of the block. */
+  txs?: Uint8Array[]
+}
+
+/** Finds where a block or header belongs and checks its header there. `top`: it is known to extend that one. */
+export function assess<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  { header, hash, key }: Named<Header>,
+  top?: Entry<Header>
+): Standing<Header> {
+  const { tree, inspector } = core
+  const entry = tree.find(key)
+  const parent = entry?.parent ?? tree.get(header.parent) ?? core.older(header.parent)
+  const standing: Standing<Header> = { verdict: ACCEPT, entry, parent, place: undefined, deep: false }
+  if (entry?.invalid != null) standing.verdict = reject('known-invalid', entry.invalid)
+  else if (entry?.body) standing.verdict = ignore('known')
+  else if (parent == null) standing.verdict = core.older(hash) == null ? ignore('unknown-parent') : ignore('known')
+  else if (parent.invalid != null) standing.verdict = reject('known-invalid', parent.invalid)
+  else {
+    standing.deep =
+      parent !== top && (parent.deep || tree.tooDeep(parent.main ? parent.at.height : tree.forkHeight(parent)))
+    // below what is in memory it may be an old block of the head chain itself
+    if (standing.deep && entry == null && core.older(hash) != null) standing.verdict = ignore('known')
+    else if (entry != null) standing.place = { verdict: ACCEPT, height: entry.at.height, work: entry.at.work }
+    else standing.place = inspector.place(header, hash, parent)
+    if (standing.place != null) standing.verdict = standing.place.verdict
+  }
+  return standing
+}
+
+/** All that can be said of a block without state; changes nothing. */
+export function checkBlock<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, bytes: Uint8Array): Checked<Header> {
+  const piece = core.inspector.open(bytes)
+  if (!('hash' in piece)) return { verdict: piece }
+  const { verdict, place, deep } = assess(core, piece)
+  const checked: Checked<Header> = { verdict, hash: piece.hash, header: piece.header, txs: piece.raw }
+  if (place == null) return checked
+  checked.height = place.height
+  if (verdict.result !== 'accept' && !isFuture(verdict)) return checked
+  if (deep) checked.verdict = ignore('too-deep')
+  else {
+    const body = core.inspector.body(piece)
+    if (body.verdict.result !== 'accept') checked.verdict = body.verdict
+  }
+  return checked
+}
+
+/** A header of a branch that forks off too deep: remembered, but never stored, to see whether the branch is heavier than ours. */
+export function insertDeep<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  named: Named<Header>,
+  parent: Entry<Header>,
+  place: Place
+): Verdict {
+  const { tree } = core
+  if (tree.full) return ignore('full', TOO_MANY)
+  const entry = tree.insert(located(named, place), parent, true)
+  if (!tree.better(entry.at, tree.head.at)) return ACCEPT
+  core.warnDeep(branchOf(entry)[0]!.key, tree.forkHeight(entry), named.hash)
+  return ignore('too-deep')
+}
+
+/** Drops the lightest branches where headers would be too many. False when that was not enough. */
+export function makeRoom<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, count: number): boolean {
+  core.trash.push(...core.tree.shed(count))
+  return !core.tree.full
+}
+
+export const TOO_MANY = 'too many headers off the head chain'
+
+export function located<Header>({ hash, header }: Named<Header>, { height, work }: Place): Located<Header> {
+  return { hash, height, work, header }
+}
+
+/** Would it do, but for a time ahead of our clock? */
+export function isFuture(verdict: Verdict): boolean {
+  return verdict.result === 'ignore' && verdict.reason === 'future'
+}
+
+/** What is stored of a header. */
+export function headerOps(
+  entry: Entry<unknown>,
+  { headerBytes }: { headerBytes: Uint8Array }
+): Array<[Uint8Array, Uint8Array]> {
+  const { hash, height, work } = entry.at
+  return [
+    [blockKey(TABLE.header, height, hash), encodeHeaderRecord(work, headerBytes)],
+    [bytesKey(TABLE.height, hash), encodeHeight(height)]
+  ]
+}
