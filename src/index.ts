@@ -9,9 +9,9 @@
  */
 import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { identify } from '@libp2p/identify'
+import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
-import { ping } from '@libp2p/ping'
+import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p'
@@ -20,8 +20,8 @@ import { type Clock, systemClock } from './clock.js'
 import type { DataDir } from './data-dir.js'
 import { ConfigError } from './errors.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
-import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
 import { toHex } from './hex.js'
+import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
 import { type Pool, pool } from './pool/index.js'
 import { type Role, type Status, status } from './status/index.js'
 import { type Sync, sync } from './sync/index.js'
@@ -97,7 +97,8 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
   const listen = addresses('listen', init.listen ?? '/ip4/127.0.0.1/tcp/0')
   const announce = addresses('announce', init.announce ?? [])
   if (role === 'light') throw new ConfigError('role', "'light' is not there yet; use 'full' or 'seed'")
-  if (role === 'seed' && init.produce != null) throw new ConfigError('produce', 'a seed keeps no chain and produces no blocks')
+  if (role === 'seed' && init.produce != null)
+    throw new ConfigError('produce', 'a seed keeps no chain and produces no blocks')
 
   const dir = init.dataDir == null ? undefined : await openDirectory(init.dataDir, init.privateKey)
   let chain: Chain<Header, Tx> | undefined
@@ -109,8 +110,10 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
       clock
     })
     await chain.open()
-    const libp2p = await createLibp2p(hostOptions(init, chain, { clock, role, listen, announce, dir }))
-    return new RunningNode<Header, Tx>(libp2p as never, chain, role, dir)
+    const libp2p = await createLibp2p<Services<Header, Tx>>(
+      hostOptions(init, chain, { clock, role, listen, announce, dir })
+    )
+    return new RunningNode(libp2p, chain, role, dir)
   } catch (err) {
     await chain?.close()
     await dir?.close()
@@ -119,7 +122,10 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
 }
 
 /** The services of a node, by the names under which they find each other. */
-interface Services<Header extends BaseHeader, Tx> extends Record<string, unknown> {
+type Services<Header extends BaseHeader, Tx> = {
+  identify: Identify
+  ping: Ping
+  chain: Chain<Header, Tx>
   peers: Peers
   status: Status
   gossip: Gossip
@@ -141,7 +147,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
   init: NodeInit<Header, Tx>,
   chain: Chain<Header, Tx>,
   { clock, role, listen, announce, dir }: Opened
-): Libp2pOptions {
+): Libp2pOptions<Services<Header, Tx>> {
   const defaults = hostDefaults()
   const given = init.libp2p ?? {}
   const privateKey = dir?.privateKey ?? init.privateKey
@@ -168,7 +174,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
       blocks: blocks({ clock }),
       pool: pool({ clock }),
       sync: sync({ role, clock }),
-      ...(init.produce == null ? {} : { producer: producer({ clock, ...init.produce }) as never })
+      ...(init.produce == null ? {} : { producer: producer({ clock, ...init.produce }) })
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { ComponentLogger, Logger, PeerId, Startable } from '@libp2p/interface'
-import type { BaseHeader, Limits, Located } from '../chain/rules.js'
-import { ACCEPT, ignore, type Verdict } from '../chain/verdict.js'
+import type { BaseHeader, Limits, Located } from '../chain/index.js'
+import { ACCEPT, ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { fromHex, toHex } from '../hex.js'
 import type { Gossip } from './gossip.js'

@@ -13,8 +13,8 @@ import {
   serviceCapabilities,
   serviceDependencies
 } from '@libp2p/interface'
-import type { Limits } from '../chain/rules.js'
-import { ignore, type Verdict } from '../chain/verdict.js'
+import type { Limits } from '../chain/index.js'
+import { ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError, type Fault, RefusedError } from '../errors.js'
 import { gossipsubOptions } from './options.js'

@@ -1,6 +1,6 @@
 import type { Logger, PeerId } from '@libp2p/interface'
 import { TypedEventEmitter, type TypedEventTarget } from 'main-event'
-import { ACCEPT, ignore, reject, type Verdict } from '../chain/verdict.js'
+import { ACCEPT, ignore, reject, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { ConfigError } from '../errors.js'
 import { HOLD_MS } from './options.js'

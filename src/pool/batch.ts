@@ -1,4 +1,4 @@
-import { MalformedBytesError, Reader, TooLargeBytesError, varintLength, Writer } from '../chain/cursor.js'
+import { MalformedBytesError, Reader, TooLargeBytesError, varintLength, Writer } from '../chain/index.js'
 
 /** A batch of several transactions is at most this long; one alone may be as long as `txBytes` allows. */
 export const BATCH_BYTES = 65_536

@@ -1,7 +1,6 @@
 import type { Logger, Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { splitBlock, txId } from '../chain/block.js'
-import { ACCEPT, type Check, ignore, reject, type Verdict } from '../chain/verdict.js'
+import { ACCEPT, type Check, ignore, reject, splitBlock, txId, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { Topic, TopicMessage } from '../gossip/index.js'
 import { equalBytes, toHex } from '../hex.js'

@@ -1,7 +1,6 @@
 import type { ComponentLogger } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
-import type { BaseHeader, Codec, Limits, Located } from '../chain/rules.js'
-import type { Check, Verdict } from '../chain/verdict.js'
+import type { BaseHeader, Check, Codec, Limits, Located, Verdict } from '../chain/index.js'
 import type { Gossip } from '../gossip/index.js'
 import type { TxHandle } from './handle.js'
 

@@ -1,6 +1,5 @@
-import { splitBlock, txId } from '../chain/block.js'
-import type { Limits } from '../chain/rules.js'
-import type { Verdict } from '../chain/verdict.js'
+import type { Limits, Verdict } from '../chain/index.js'
+import { splitBlock, txId } from '../chain/index.js'
 import { toHex } from '../hex.js'
 import type { Entry } from './entries.js'
 

@@ -1,6 +1,4 @@
-import { settle } from '../chain/genesis.js'
-import type { Draft } from '../chain/propose.js'
-import type { Limits, Rules } from '../chain/rules.js'
+import { type Draft, genesisHash, type Limits, type Rules } from '../chain/index.js'
 import { ConfigError } from '../errors.js'
 import { bitsOfWork, toBits, toTarget, workOf } from './bits.js'
 import { type DifficultyInit, nextBits } from './difficulty.js'
@@ -83,7 +81,7 @@ export function coin(init: CoinInit): CoinRules {
     },
     checkTx(tx) {
       // only the whole of the rules gives the hash, so it cannot be there sooner
-      genesis ??= settle(rules).genesis.at.hash
+      genesis ??= genesisHash(rules)
       return checkTx(tx, genesis)
     },
     state: ledger(reward),

@@ -1,4 +1,4 @@
-import type { Ancestors } from '../chain/rules.js'
+import type { Ancestors } from '../chain/index.js'
 import { toBits, toTarget } from './bits.js'
 
 const RADIX = 65_536n

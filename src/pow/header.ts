@@ -1,4 +1,4 @@
-import { bytes, struct, u32, u53, type ValueOf } from '../chain/struct.js'
+import { bytes, struct, u32, u53, type ValueOf } from '../chain/index.js'
 import { sha256 } from '../hash.js'
 import { toTarget } from './bits.js'
 import { Search } from './loop.js'

@@ -1,6 +1,5 @@
-import type { ReadableState, StateDb, StateRules } from '../chain/rules.js'
-import { bytes, struct, u8, u64, type ValueOf } from '../chain/struct.js'
-import type { Check } from '../chain/verdict.js'
+import type { Check, ReadableState, StateDb, StateRules } from '../chain/index.js'
+import { bytes, struct, u8, u64, type ValueOf } from '../chain/index.js'
 import type { CoinHeader } from './header.js'
 import type { CoinTx, Reward, Transfer } from './tx.js'
 

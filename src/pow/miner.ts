@@ -1,5 +1,4 @@
-import type { Draft, Sealed } from '../chain/propose.js'
-import type { BlockContext } from '../chain/rules.js'
+import type { BlockContext, Draft, Sealed } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError } from '../errors.js'
 import { type CoinRules, draftHeader } from './coin.js'

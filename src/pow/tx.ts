@@ -1,5 +1,5 @@
-import { bytes, struct, text, u32, u53, u64, union, type ValueOf } from '../chain/struct.js'
-import type { Check } from '../chain/verdict.js'
+import type { Check } from '../chain/index.js'
+import { bytes, struct, text, u32, u53, u64, union, type ValueOf } from '../chain/index.js'
 import { ed25519, type KeyPair } from './ed25519.js'
 
 /** Money is counted in the smallest unit; addresses are Ed25519 public keys. */

@@ -88,7 +88,8 @@ export async function oneHead<Header extends BaseHeader>(
   ms = 20_000
 ): Promise<Located<Header>> {
   const heads = (): Located<Header>[] => nodes.map((node) => node.chain.head)
-  const agreed = (): boolean => new Set(heads().map(({ hash }) => toHex(hash))).size === 1 && heads()[0]!.height >= height
+  const agreed = (): boolean =>
+    new Set(heads().map(({ hash }) => toHex(hash))).size === 1 && heads()[0]!.height >= height
   try {
     await until('one head', agreed, ms)
   } catch {
