@@ -38,15 +38,23 @@ function installedNode() {
   const home = join(root, '.node')
   const binary = join(home, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   if (existsSync(binary)) return binary
-  console.error(`Node ${process.versions.node} is older than ${NEEDED.join('.')}: installing node@24 from npm into .node, once`)
+  console.error(
+    `Node ${process.versions.node} is older than ${NEEDED.join('.')}: installing node@24 from npm into .node, once`
+  )
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm'
-  const done = spawnSync(npm, ['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', '--loglevel=error', 'node@24'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    cwd: root,
-    // npm's settings of the script that started us (workspace, prefix) must not leak into this install
-    env: Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^npm_(config_(local_)?prefix|package_)/i.test(key))),
-    shell: process.platform === 'win32'
-  })
+  const done = spawnSync(
+    npm,
+    ['install', '--prefix', home, '--no-save', '--no-audit', '--no-fund', '--loglevel=error', 'node@24'],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      cwd: root,
+      // npm's settings of the script that started us (workspace, prefix) must not leak into this install
+      env: Object.fromEntries(
+        Object.entries(process.env).filter(([key]) => !/^npm_(config_(local_)?prefix|package_)/i.test(key))
+      ),
+      shell: process.platform === 'win32'
+    }
+  )
   if (done.status !== 0 || !existsSync(binary)) {
     console.error(`Could not install node@24. Install Node ${NEEDED.join('.')} or newer yourself and run this again.`)
     process.exit(1)
