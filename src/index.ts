@@ -174,7 +174,9 @@ function hostOptions<Header extends BaseHeader, Tx>(
       blocks: blocks({ clock }),
       pool: pool({ clock }),
       sync: sync({ role, clock }),
-      ...(init.produce == null ? {} : { producer: producer({ clock, ...init.produce }) })
+      ...(init.produce == null
+        ? {}
+        : { producer: producer({ clock, ...(init.seeds?.length ? {} : { aloneMs: 0 }), ...init.produce }) })
     }
   }
 }

@@ -22,7 +22,7 @@ export interface ProducerInit<Header extends BaseHeader = BaseHeader, Tx = unkno
    * @default at once
    */
   when?(parent: Located<Header>): number | undefined
-  /** How long to look for peers before producing alone, in ms. Nodes without seeds do not wait. @default 3_000 */
+  /** How long to look for peers before producing alone, in ms. @default 3_000; in a node without seeds 0 */
   aloneMs?: number
   /** Begin with the node. @default true */
   autoStart?: boolean
@@ -46,7 +46,6 @@ interface Siblings {
   sync?: { readonly state: string } & TypedEventTarget<{ state: CustomEvent }>
   pool?: { select(options: { maxBytes: number }): Uint8Array[] }
   blocks?: { publish(block: Uint8Array): Promise<unknown> }
-  peers?: { readonly hasSeeds: boolean }
 }
 
 export interface Producer<Header extends BaseHeader = BaseHeader> extends TypedEventTarget<ProducerEvents<Header>> {
@@ -68,6 +67,7 @@ export function producer<Header extends BaseHeader, Tx>(
   return (components) => new ProducerService(components, init)
 }
 
+const ALONE_MS = 3_000
 /** After a failure of the app's own code. */
 const RETRY_MS = 1_000
 
@@ -118,14 +118,13 @@ class ProducerService<Header extends BaseHeader, Tx>
     this.#siblings = {
       sync: sibling(this.#components, 'sync'),
       pool: sibling(this.#components, 'pool'),
-      blocks: sibling(this.#components, 'blocks'),
-      peers: sibling(this.#components, 'peers')
+      blocks: sibling(this.#components, 'blocks')
     }
   }
 
   afterStart(): void {
     this.#started = true
-    this.#aloneAt = this.#clock.now() + (this.#siblings.peers?.hasSeeds === false ? 0 : (this.#init.aloneMs ?? 3_000))
+    this.#aloneAt = this.#clock.now() + (this.#init.aloneMs ?? ALONE_MS)
     this.#chain.addEventListener('head', this.#onChange)
     this.#siblings.sync?.addEventListener('state', this.#onChange)
     this.#next()
