@@ -99,6 +99,10 @@ describe('blockwire node', () => {
     for (const address of multiaddrs as string[]) expect(address).not.toMatch(/0\.0\.0\.0|tcp\/0/)
     expect(await node.signal('SIGTERM')).toBe(0)
     expect(node.events.at(-1)).toMatchObject({ event: 'stopped', height: 0 })
+    // nothing but JSON, one object a line
+    expect(node.stdout.trimEnd().split('\n')).toHaveLength(node.events.length)
+    expect(node.events[0]).toMatchObject({ event: 'listening' })
+    expect(node.stderr).toBe('')
   })
 
   it('ends at once on a second Ctrl-C', async () => {
