@@ -18,10 +18,10 @@ export const PRICES: Readonly<Record<Fault, { points: number; unwanted: number; 
   none: { points: 0, unwanted: 0, banMs: 0 }
 }
 
-/** Points at which a peer is disconnected and left alone for a while. */
-export const DISCONNECT_AT = 60
-/** Points at which it is banned though no single fault was provable, and for how long. */
-export const BAN_AT = 100
+/** Points at which a peer is disconnected and left alone for a while: the third protocol fault within minutes. */
+export const DISCONNECT_AT = 50
+/** Points at which it is banned though no single fault was provable, and for how long: the fifth within minutes. */
+export const BAN_AT = 90
 export const BAN_MS = HOUR
 export const HALF_LIFE_MS = 10 * MINUTE
 /** How long a peer that was disconnected for its faults is not dialled. */

@@ -26,10 +26,10 @@ describe('prices', () => {
 
   test('protocol faults add up to a disconnect at the third and a ban of an hour at the fifth', () => {
     const ledger = new Ledger()
-    const sentences = Array.from({ length: 5 }, () => ledger.charge('a', 'protocol', 'garbage', 0))
+    const sentences = Array.from({ length: 5 }, (_, i) => ledger.charge('a', 'protocol', 'garbage', i * 10_000))
     expect(sentences).toEqual(['nothing', 'nothing', 'disconnect', 'disconnect', 'ban'])
-    expect(ledger.isBanned('a', HOUR - 1)).toBe(true)
-    expect(ledger.isBanned('a', HOUR)).toBe(false)
+    expect(ledger.isBanned('a', 40_000 + HOUR - 1)).toBe(true)
+    expect(ledger.isBanned('a', 40_000 + HOUR)).toBe(false)
   })
 
   test('points halve every ten minutes, so that one fault in ten minutes never adds up to anything', () => {

@@ -52,7 +52,7 @@ test('from one seed, five nodes find each other', async () => {
     () => allJoined(everyone),
     25_000
   )
-  for (const host of everyone) expect(host.getConnections().length).toBe(5)
+  await until('one connection for each pair', () => everyone.every((host) => host.getConnections().length === 5))
 })
 
 test('nodes of another chain, or of none, are not asked and are not charged for it', async () => {
