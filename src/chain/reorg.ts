@@ -11,7 +11,7 @@ import { ignore, reject, type Verdict } from './verdict.js'
 
 /**
  * Moves the head to the best branch whose bodies are all stored, until there is no better one. A branch that turns out invalid is
- * marked; what comes before its bad block is then a candidate of its own. False when a write failed: the head stands where it stood.
+ * marked; what comes before its bad block is a candidate of its own. False when a write failed: the head stands where it stood.
  */
 export async function reorganise<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
@@ -61,19 +61,17 @@ async function follow<Header extends BaseHeader, Tx>(
   branch: Entry<Header>[]
 ): Promise<'stopped' | 'write' | undefined> {
   const { tree, store, inspector } = core
-  for (const [i, entry] of branch.entries()) {
+  for (const entry of branch) {
     const bytes = await store.body(entry.at.height, entry.at.hash)
     const opened = bytes == null ? undefined : inspector.reopen(bytes)
     if (opened == null || opened.piece.key !== entry.key) {
       tree.empty(entry)
       core.error(new StoreReadError(`the body of block ${entry.at.height} (${toHex(entry.at.hash)})`))
-      if (i > 0) tree.nominate(branch[i - 1]!)
       return 'stopped'
     }
     const running = advance.apply(entry, opened.piece, opened.txs, false)
     const outcome = isPromise(running) ? await running : running
     if (outcome === true) continue
-    if (i > 0) tree.nominate(branch[i - 1]!)
     const verdict = stateVerdict(core, outcome)
     if (verdict.result !== 'reject') return 'stopped'
     return (await condemn(core, entry, verdict.detail ?? '', undefined)) ? 'stopped' : 'write'

@@ -71,6 +71,39 @@ describe('check', () => {
     await chain.close()
   })
 
+  it('wants a time later than genesis after genesis', async () => {
+    const { chain } = await setup()
+    const at = (time: number) => chain.check(buildBlock(rules, chain.genesis, { time }).bytes).verdict
+    expect(at(START)).toMatchObject({ reason: 'time-too-old' })
+    expect(at(START + 1)).toEqual({ result: 'accept' })
+    await chain.close()
+  })
+
+  it('wants the height that a header says, one encoding, and work that fits 32 bytes', async () => {
+    const own = testRules()
+    const { encode, decode } = own.header
+    own.header = {
+      encode: (header) => encode(header),
+      // the nonce is the height; two flags mean the same
+      decode: (bytes) => {
+        const header = decode(bytes)
+        return { ...header, height: header.nonce, bad: header.bad === 2 ? 0 : header.bad }
+      }
+    }
+    own.work = ({ weight }) => (weight === 9 ? (1n << 256n) - 1n : 1n)
+    const { chain } = await setup({}, own)
+    const check = (options: Parameters<typeof buildBlock>[2]) =>
+      chain.check(buildBlock(rules, chain.genesis, options).bytes).verdict
+    expect(check({ nonce: 1 })).toEqual({ result: 'accept' })
+    expect(check({ nonce: 2 })).toMatchObject({ result: 'reject', reason: 'height' })
+    expect(check({ nonce: 1, weight: 9 })).toMatchObject({ result: 'reject', reason: 'header' })
+    const twice = buildBlock(rules, chain.genesis, { nonce: 1 })
+    const flagged = Uint8Array.from(twice.bytes)
+    flagged[flagged.length - 1] = 2
+    expect(chain.check(flagged).verdict).toMatchObject({ result: 'reject', reason: 'malformed' })
+    await chain.close()
+  })
+
   it('knows no way to throw: garbage of every kind gives a verdict', async () => {
     const { chain } = await setup()
     const { bytes: good, hash: goodHash } = buildBlock(rules, chain.genesis, { txs: [set('a')] })

@@ -2,7 +2,7 @@ import { Chain, toHex } from 'blockwire/chain'
 import { testRules } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { copyOf, Model, memoryDb, type Node, plan, sorted, stateOf, type TestChain } from './model.js'
+import { copyOf, Model, memoryDb, type Node, plan, sorted, stateOf, type TestChain, waitingDb } from './model.js'
 
 const STATE = { a: 'genesis', c: 'genesis' }
 
@@ -50,7 +50,8 @@ describe('a random tree of blocks', () => {
     await fc.assert(
       fc.asyncProperty(trees, async ({ plans, order, slow, headersFirst, bulk }) => {
         const rules = testRules({ tie: 'lowest-hash', state: STATE, slow })
-        const db = memoryDb()
+        // some databases cannot read without waiting
+        const db = slow ? waitingDb() : memoryDb()
         const chain: TestChain = new Chain({ rules, db })
         await chain.open()
         const model = new Model(rules, chain.genesis, STATE).grow(plans)
@@ -232,6 +233,26 @@ describe('fork choice', () => {
     expect(toHex(chain.target.hash)).toBe(toHex(withheld.block.hash))
     await add(chain, withheld)
     expect(toHex(chain.head.hash)).toBe(toHex(withheld.block.hash))
+    await chain.close()
+  })
+
+  it('counts a parked branch again when a body of it comes that makes no head', async () => {
+    const { chain, model } = await setup()
+    await add(chain, model.add(model.genesis, block(9)))
+    const first = model.add(model.genesis, block(1))
+    const second = model.add(first, block(50))
+    await chain.addHeaders([first, second].map((node) => node.block.headerBytes))
+    chain.park(second.block.hash)
+    chain.park(first.block.hash)
+    expect(chain.target).toBe(chain.head)
+    await add(chain, first)
+    // the second was parked by itself
+    expect(chain.target).toBe(chain.head)
+    await chain.addHeaders([model.add(second, block(1)).block.headerBytes])
+    expect(chain.target.height).toBe(3)
+    chain.park(second.block.hash)
+    chain.unpark(second.block.hash)
+    expect(chain.missing(9).map(({ height }) => height)).toEqual([2, 3])
     await chain.close()
   })
 

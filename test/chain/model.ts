@@ -105,6 +105,16 @@ export function memoryDb(): Database {
   return new MemoryLevel<Uint8Array, Uint8Array>({ keyEncoding: 'view', valueEncoding: 'view', storeEncoding: 'view' })
 }
 
+/** A database that answers no read at once. */
+export function waitingDb(): Database {
+  const db = memoryDb()
+  ;(db.supports as { getSync?: boolean }).getSync = false
+  db.getSync = () => {
+    throw new Error('read at once')
+  }
+  return db
+}
+
 /** Every key of a table, by its first byte, as text and hex. */
 export async function table(db: Database, letter: string): Promise<Map<string, string>> {
   const first = letter.charCodeAt(0)

@@ -97,6 +97,28 @@ describe('a write that fails', () => {
     )
   })
 
+  it('is made up for at the next start: the better branch was stored, only the move to it was not', async () => {
+    const db = new FailingLevel()
+    const chain = await opened(db)
+    await growChain(chain, 2)
+    const better = buildChain(rules, chain.genesis, 3, () => ({
+      nonce: 1,
+      txs: [{ kind: 'set', key: 'a', value: 'b', salt: 1 }]
+    }))
+    await chain.addBlocks(better.slice(0, 2).map(({ bytes }) => bytes))
+    const head = chain.head
+    db.failAt = db.writes + 2
+    expect(await chain.add(better[2]!.bytes)).toMatchObject({ result: 'ignore', reason: 'error' })
+    expect(chain.head).toBe(head)
+    const again = await opened(await copyOf(db))
+    expect(toHex(again.head.hash)).toBe(toHex(better[2]!.hash))
+    // here it is tried again with whatever comes next
+    await chain.addHeaders([])
+    expect(toHex(chain.head.hash)).toBe(toHex(better[2]!.hash))
+    await chain.close()
+    await again.close()
+  })
+
   it('keeps what a bulk import had committed, and says which block is not stored', async () => {
     const db = new FailingLevel()
     const chain = await opened(db)
