@@ -163,7 +163,7 @@ export class Planner {
     this.window.relax()
   }
 
-  /** Looks at everything and answers what to do. */
+  /** Looks at everything and answers what to do. To be called again at once when a branch is to be parked. */
   evaluate(): Action[] {
     const now = this.now()
     const sources = [...this.sources.values()]
@@ -172,13 +172,17 @@ export class Planner {
     this.parked.recall(this.window.front)
     this.#expire(now)
     const stuck = this.window.verdict(sources, now)
-    if (stuck != null && 'park' in stuck) this.#park(stuck.park, now, sources)
+    if (stuck != null && 'park' in stuck) {
+      // the branch is parked first: then all looks different
+      this.#park(stuck.park, now, sources)
+      return this.#out.splice(0)
+    }
     const source = this.#headers.next(sources, now)
     if (source != null) this.#out.push(this.#headers.ask(source, ++this.#ids, now))
     this.#askBodies(sources, now)
     const batch = this.#imports.next(now)
     if (batch != null) this.#out.push(batch)
-    this.#settleState(standings, stuck != null && 'wait' in stuck ? stuck.wait : undefined, now)
+    this.#settleState(standings, stuck?.wait, now)
     return this.#out.splice(0)
   }
 
@@ -214,8 +218,7 @@ export class Planner {
     }
     this.parked.add(front.place, front.key, why, now, sources)
     this.#out.push({ do: 'park', hash: front.place.hash })
-    // the caller parks before it asks again
-    this.window.dirty = true
+    this.changed()
   }
 
   #deny(source: Source, request: BodiesAsked, weight: number, now: number): void {

@@ -5,12 +5,10 @@ import { type Block, LIARS, Simulation, type Temper, World } from './simulation.
 /** Turns the clock until the node stands on `tip` and is live; the failure shows where it stands instead. */
 function expectLiveOn(sim: Simulation, tip: Block, ms = 300_000): void {
   sim.until(() => sim.chain.head === tip && sim.planner.state === 'live', ms)
-  expect({
-    head: sim.chain.head.height,
-    id: sim.chain.head.id,
-    state: sim.planner.state,
-    why: sim.planner.reason
-  }).toEqual({ head: tip.height, id: tip.id, state: 'live', why: undefined })
+  const { state, reason, window } = sim.planner
+  const { height, id } = sim.chain.head
+  expect({ height, id, state, reason }).toEqual({ height: tip.height, id: tip.id, state: 'live', reason: undefined })
+  expect(window.held).toBe(0)
 }
 
 describe('the planner', () => {
@@ -84,6 +82,30 @@ describe('the planner', () => {
     }
   })
 
+  it('refutes such a claim after three answers in vain', () => {
+    const world = new World()
+    const sim = new Simulation(world)
+    sim.join('liar', 'boaster', world.genesis)
+    expectLiveOn(sim, world.genesis, 5_000)
+    expect(sim.asked.get('liar')).toBe(3)
+  })
+
+  it('is not kept from live by a liar that tells the truth in between', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world)
+    sim.join('liar', 'honest', tip)
+    expectLiveOn(sim, tip)
+    for (let i = 0; i < 200; i += 2) {
+      sim.at(i * 2_000, () => sim.boast('liar'))
+      sim.at((i + 1) * 2_000, () => sim.move('liar', tip))
+    }
+    sim.until(() => sim.planner.sources.get('liar')?.doubt != null, 20_000)
+    sim.states.length = 0
+    sim.until(() => false, 300_000)
+    expect(new Set(sim.states)).toEqual(new Set(['live']))
+  })
+
   it('gives a new head to gossip for 500 ms, then fetches it from one peer', () => {
     const world = new World()
     const tip = world.grow(world.genesis, 10)
@@ -146,6 +168,27 @@ describe('the planner', () => {
     expectLiveOn(sim, heavy)
   })
 
+  it('stays live when a branch without bodies grows', () => {
+    const world = new World()
+    const good = world.grow(world.genesis, 50)
+    let heavy = world.grow(world.genesis, 60)
+    const sim = new Simulation(world)
+    sim.join('withholder', 'withholder', heavy)
+    sim.join('good', 'honest', good)
+    expectLiveOn(sim, good)
+    sim.states.length = 0
+    for (let i = 1; i < 50; i++) {
+      sim.at(i * 3_000, () => {
+        heavy = world.grow(heavy, 1)
+        sim.move('withholder', heavy)
+      })
+    }
+    sim.until(() => false, 200_000)
+    // for a moment it must look for the header, but never waits for the body again
+    expect(sim.states.filter((state) => state === 'bodies')).toEqual([])
+    expect(sim.planner.state).toBe('live')
+  })
+
   it('gives up a branch that left with the peer that claimed it', () => {
     const world = new World()
     const good = world.grow(world.genesis, 50)
@@ -180,6 +223,54 @@ describe('the planner', () => {
     sim.join('good', 'honest', good)
     expectLiveOn(sim, good)
     expect([...sim.charged.keys()]).toEqual(['liar'])
+  })
+
+  it('does not charge a bad state to who has the block beside his chain', () => {
+    const world = new World()
+    const good = world.grow(world.genesis, 20)
+    const bad = world.grow(world.grow(good, 1, 1n, { badState: true }), 1)
+    const sim = new Simulation(world)
+    sim.join('liar', 'withholder', bad)
+    // as high, so that it is asked too
+    sim.join('keeper', 'keeper', world.grow(good, 1, 0n))
+    sim.until(() => sim.chain.invalid.size > 0, 60_000)
+    expect(sim.chain.invalid.size).toBe(2)
+    sim.until(() => sim.planner.state === 'live', 60_000)
+    expect(sim.planner.state).toBe('live')
+    expect([...sim.charged.keys()]).toEqual([])
+  })
+
+  it('does not ask again for a body of who sent a wrong one', () => {
+    const world = new World()
+    const sim = new Simulation(world)
+    sim.join('spoiler', 'spoiler', world.grow(world.genesis, 5))
+    expectLiveOn(sim, world.genesis, 2_000)
+    expect(sim.asked.get('spoiler')).toBe(2)
+    expect(sim.planner.parked.explain()).toEqual([expect.stringMatching(/none of 1 peers has block 1/)])
+  })
+
+  it('asks a peer on another branch for a range once, then by hash', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 500)
+    const sim = new Simulation(world)
+    sim.join('slow', 'slow', tip)
+    sim.join('aside', 'honest', world.grow(world.genesis, 499))
+    expectLiveOn(sim, tip)
+    expect(sim.planner.sources.get('aside')?.byHash).toBe(true)
+    expect(sim.asked.get('aside')).toBeLessThan(20)
+    expect(sim.charged.size).toBe(0)
+  })
+
+  it('keeps nothing of an answer that the chain has turned away from', () => {
+    const world = new World()
+    const common = world.grow(world.genesis, 15)
+    const light = world.grow(common, 20)
+    const heavy = world.grow(common, 40)
+    const sim = new Simulation(world)
+    sim.join('slow', 'slow', light)
+    sim.until(() => sim.planner.window.requests.size > 0, 10_000)
+    sim.at(100, () => sim.join('good', 'honest', heavy))
+    expectLiveOn(sim, heavy)
   })
 
   it('charges bad headers and headers that link to nothing', () => {

@@ -111,7 +111,11 @@ export class ModelChain implements ChainView {
         this.#choose()
         return { added, verdict, last }
       }
-      if (!this.known.has(block)) added++
+      if (!this.known.has(block)) {
+        added++
+        // a new header takes a parked branch up again
+        for (let b: Block | undefined = block; b != null; b = b.parent) this.parked.delete(b)
+      }
       this.known.add(block)
       last = block
     }
@@ -192,6 +196,8 @@ export type Temper =
   | 'miser'
   /** Pages of one header, and always more to come. */
   | 'dripper'
+  /** Serves by hash whatever it ever heard of, also beside its chain. */
+  | 'keeper'
   /** Says that it is busy. */
   | 'busy'
   /** Ends its streams half-way. */
@@ -240,6 +246,14 @@ export class Simulation {
     peer.tip = tip
     peer.lowest = lowest ?? peer.lowest
     this.#offer(peer)
+    this.#step()
+  }
+
+  /** It claims something that it has not: each time another thing. */
+  boast(id: string): void {
+    const hash = new Uint8Array(32).fill(0xbb)
+    new DataView(hash.buffer).setUint32(0, this.time)
+    this.planner.offer({ id, role: 'full', lowest: 0, head: { hash, height: 1_000_000, work: 2n ** 100n } })
     this.#step()
   }
 
@@ -351,6 +365,7 @@ export class Simulation {
         : places.map(({ hash, height }) => {
             const block = this.world.byKey.get(toHex(hash))!
             if (peer.temper === 'swapper') return path[height === 1 ? 2 : 1]
+            if (peer.temper === 'keeper') return block
             return path[height] === block && height >= peer.lowest ? block : undefined
           })
     let have = wanted.indexOf(undefined)

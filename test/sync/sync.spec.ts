@@ -1,5 +1,8 @@
-import { buildBlock, buildChain, until } from 'blockwire/testing'
+import { Chain } from 'blockwire/chain'
+import type { SyncProgress } from 'blockwire/sync'
+import { buildBlock, buildChain, testRules, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
+import { compareBytes } from '../../dist/src/hex.js'
 import { chainOf, extend, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
 
 afterEach(stopAll)
@@ -104,7 +107,6 @@ describe('a node that is late', () => {
       nonce: 1,
       txs: i === 20 ? [{ kind: 'fail', key: 'k', value: '', salt: 1 }] : []
     }))
-    const { Chain } = await import('blockwire/chain')
     const lax = new Chain({ rules: tolerant })
     await lax.open()
     for await (const page of fork.blocks(1, 30)) await lax.addBlocks(page)
@@ -159,6 +161,45 @@ describe('a node that is late', () => {
     expect(late.chain.head.hash).toEqual(heavy.head.hash)
   })
 
+  it('says why it cannot import, charges nobody, and goes on when it can', async () => {
+    const server = await host({ blocks: 20 })
+    const chain = await chainOf(0)
+    let failures = 2
+    const late = await host({
+      chain,
+      disguise: {
+        addBlocks: async (blocks: Uint8Array[]) =>
+          failures-- > 0
+            ? { verdict: { result: 'ignore', reason: 'error', detail: 'the disk is full' }, added: 0, index: 0 }
+            : chain.addBlocks(blocks)
+      }
+    })
+    await join(late, server)
+    await until('stalled', () => late.sync.state === 'stalled')
+    expect(late.sync.reason).toBe('block 1 cannot be imported now (error: the disk is full)')
+    await liveAt(late, 20)
+    expect(late.sync.reason).toBeUndefined()
+    expect(late.peers.charged).toEqual([])
+  })
+
+  it('tells its progress', async () => {
+    const server = await host({ blocks: 1_200 })
+    const late = await host()
+    const told: SyncProgress[] = []
+    late.sync.addEventListener('progress', ({ detail }) => told.push(detail))
+    await join(late, server)
+    await liveAt(late, 1_200)
+    expect(told.at(-1)).toEqual({ state: 'live', height: 1_200, target: 1_200, peers: 1 })
+    const heights = told.map(({ height }) => height)
+    expect(heights).toEqual([...heights].sort((a, b) => a - b))
+    const { window, parked, sources } = late.sync.explain()
+    expect({ window, parked }).toEqual({
+      window: { blocks: 0, asked: 0, here: 0, bytes: 0, stallMs: 2_000 },
+      parked: []
+    })
+    expect(sources).toMatchObject([{ peer: server.id, standing: 'met', height: 1_200, fails: 0, requests: 0 }])
+  })
+
   it('is stalled, not live, when all peers have pruned what it needs', async () => {
     const pruned = await host({ blocks: 100, lowest: 60 })
     const late = await host()
@@ -195,6 +236,37 @@ describe('nodes that disagree', () => {
     await liveAt(b, 37)
     expect(a.chain.head.hash).toEqual(b.chain.head.hash)
     expect([...a.peers.charged, ...b.peers.charged]).toEqual([])
+  })
+})
+
+describe('two heads of equal work', () => {
+  const branches = async (tie: 'lowest-hash' | 'first-seen') => {
+    const own = testRules({ tie })
+    const chains = [new Chain({ rules: own }), new Chain({ rules: own })]
+    for (const [nonce, chain] of chains.entries()) {
+      await chain.open()
+      const blocks = buildChain(own, chain.genesis, 5, () => ({ nonce }))
+      await chain.addBlocks(blocks.map(({ bytes }) => bytes))
+    }
+    const [a, b] = [await host({ chain: chains[0]! }), await host({ chain: chains[1]! })]
+    await join(a, b)
+    return [a, b] as const
+  }
+
+  it('become one where the lowest hash wins', async () => {
+    const [a, b] = await branches('lowest-hash')
+    await until('one head', () => compareBytes(a.chain.head.hash, b.chain.head.hash) === 0)
+    await liveAt(a, 5)
+    await liveAt(b, 5)
+  })
+
+  it('are left as they are where the first wins', async () => {
+    const [a, b] = await branches('first-seen')
+    await liveAt(a, 5)
+    await liveAt(b, 5)
+    expect(a.chain.head.hash).not.toEqual(b.chain.head.hash)
+    expect(a.chain.has(b.chain.head.hash)).toBeUndefined()
+    expect(b.chain.has(a.chain.head.hash)).toBeUndefined()
   })
 })
 
