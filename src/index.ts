@@ -18,7 +18,7 @@ import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p
 import { type BaseHeader, Chain, type Producer, type ProducerInit, producer, type Rules } from './chain/index.js'
 import { type Clock, systemClock } from './clock.js'
 import type { DataDir } from './data-dir.js'
-import { ConfigError } from './errors.js'
+import { ConfigError, PortTakenError } from './errors.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
 import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
@@ -90,6 +90,7 @@ export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> exte
  *
  * @throws ConfigError when an option cannot work; it names the option
  * @throws DataLockedError, DataForeignError, DataUnusableError, DataVersionError for the directory
+ * @throws PortTakenError when another program listens there
  */
 export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<Header, Tx>): Promise<Node<Header, Tx>> {
   const clock = init.clock ?? systemClock
@@ -117,8 +118,14 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
   } catch (err) {
     await chain?.close()
     await dir?.close()
-    throw err
+    throw portTaken(err) ?? err
   }
+}
+
+/** libp2p names a port that is in use only inside the text of an error about all addresses. */
+function portTaken(err: unknown): PortTakenError | undefined {
+  const [, host, port] = /EADDRINUSE[^\n]*?([\w.:]+):(\d+)/.exec(err instanceof Error ? err.message : '') ?? []
+  return host == null ? undefined : new PortTakenError(host, Number(port), undefined)
 }
 
 /** The services of a node, by the names under which they find each other. */
@@ -182,7 +189,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
 }
 
 /** How long libp2p may take to stop before its connections are cut, in ms. */
-const STOP_MS = 3_000
+const STOP_MS = 1_000
 
 class RunningNode<Header extends BaseHeader, Tx> implements Node<Header, Tx> {
   #stopping: Promise<void> | undefined

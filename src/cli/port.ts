@@ -46,7 +46,7 @@ export async function choosePort(host: string, asked: number | undefined, free =
 
 /** Did a node fail to start because somebody took the port after we had looked? libp2p says so in its text only. */
 export function isTaken(err: unknown): boolean {
-  return err instanceof Error && err.message.includes('EADDRINUSE')
+  return err instanceof Error && (err.name === 'PortTakenError' || err.message.includes('EADDRINUSE'))
 }
 
 function cannotListen(host: string, port: number, err: NodeJS.ErrnoException): ConfigError {

@@ -78,3 +78,15 @@ describe('a wrong option', () => {
     })
   }
 })
+
+describe('a port that is taken', () => {
+  it('is said by name, and leaves nothing open', async () => {
+    const rules = testRules({ network: 'port' })
+    await using first = await createNode({ rules })
+    const port = first.multiaddrs[0]!.split('/')[4]
+    await expect(createNode({ rules, listen: `/ip4/127.0.0.1/tcp/${port}` })).rejects.toMatchObject({
+      name: 'PortTakenError',
+      message: `port ${port} on 127.0.0.1 is taken`
+    })
+  })
+})
