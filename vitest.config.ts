@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Tests run against the build: what is tested is what is published, and worker threads start from real files.
-const shared = { environment: 'node', server: { deps: { external: [/\/dist\//] } } } as const
+const shared = { environment: 'node' as const, server: { deps: { external: [/\/dist\//] } } }
 
 export default defineConfig({
   test: {
