@@ -82,7 +82,8 @@ export interface PeersEvents {
 /** What is known of a peer, for people. */
 export interface PeerReport {
   peer: string
-  state: 'joined' | 'connected' | 'dialling' | 'waiting' | 'banned'
+  /** `connected` is not yet joined; `refused` follows another chain, and is not dialled as long as status says so. */
+  state: 'joined' | 'connected' | 'dialling' | 'waiting' | 'banned' | 'refused'
   seed: boolean
   direction?: 'inbound' | 'outbound'
   role?: string

@@ -216,7 +216,9 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
 
   explain(): PeerReport[] {
     const now = this.#clock.now()
-    return report(this.#roster.members, this.#book, this.#planner, this.#ledger, this.#heartbeat.liveness, now)
+    const { liveness } = this.#heartbeat
+    const isWelcome = (id: string): boolean => this.#isWelcome(id)
+    return report(this.#roster.members, this.#book, this.#planner, this.#ledger, liveness, isWelcome, now)
   }
 
   // What follows

@@ -11,6 +11,7 @@ export function report(
   planner: Planner,
   ledger: Ledger,
   liveness: Liveness,
+  isWelcome: (id: string) => boolean,
   now: number
 ): PeerReport[] {
   const ids = new Set([...joined.keys(), ...planner.linked, ...book.entries.keys(), ...ledger.bans.keys()])
@@ -29,14 +30,16 @@ export function report(
     const dial = planner.dueAt(id)
     if (banned != null) out.next = { action: 'lift ban', inMs: banned - now }
     else if (member != null && ping != null) out.next = { action: 'ping', inMs: Math.max(0, ping - now) }
-    else if (dial != null) out.next = { action: 'dial', inMs: Math.max(0, Math.round(dial - now)) }
+    else if (dial != null && out.state === 'waiting')
+      out.next = { action: 'dial', inMs: Math.max(0, Math.round(dial - now)) }
     return out
 
     function stateOf(id: string): PeerReport['state'] {
       if (banned != null) return 'banned'
       if (member != null) return 'joined'
       if (planner.isLinked(id)) return 'connected'
-      return planner.isDialling(id) ? 'dialling' : 'waiting'
+      if (planner.isDialling(id)) return 'dialling'
+      return isWelcome(id) ? 'waiting' : 'refused'
     }
   })
 }

@@ -280,6 +280,8 @@ describe('beside a status service', () => {
     host.services.peers.addEventListener('seed', ({ detail }) => seen.push(detail.state))
     clock.turn(600_000)
     expect(seen).toEqual([])
+    expect(reportOf(host, other)).toMatchObject({ state: 'refused', seed: true })
+    expect(reportOf(host, other)?.next).toBeUndefined()
     status.refused = undefined
     clock.turn(1000)
     expect(seen).toEqual(['dialling'])
