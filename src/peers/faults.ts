@@ -1,4 +1,4 @@
-import type { RejectReason, Verdict } from '../chain/verdict.js'
+import type { RejectReason, Verdict } from '../chain/index.js'
 import type { Fault } from '../errors.js'
 
 /** By which way something came that got a verdict. */

@@ -20,7 +20,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { TypedEventTarget } from 'main-event'
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { ConfigError, type Fault } from '../errors.js'
 import type { GoodbyeCode } from '../status/index.js'

@@ -3,7 +3,7 @@ import type { Logger, PeerDiscovery, PeerId, Startable } from '@libp2p/interface
 import { peerDiscoverySymbol, serviceCapabilities, serviceDependencies, start, stop } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { setMaxListeners, TypedEventEmitter } from 'main-event'
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { Fault } from '../errors.js'
 import type { GoodbyeCode } from '../status/index.js'
