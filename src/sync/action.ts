@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import type { Fault } from '../errors.js'
 import type { Place } from './source.js'
 

@@ -1,5 +1,5 @@
 import type { Logger, PeerId } from '@libp2p/interface'
-import { ignore } from '../chain/verdict.js'
+import { ignore } from '../chain/index.js'
 import type { BusyError } from '../errors.js'
 import type { Action } from './action.js'
 import type { Neighbours } from './neighbours.js'

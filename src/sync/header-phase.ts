@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import type { Action } from './action.js'
 import { fruitless, refute, standing } from './claims.js'
 import { HEADERS_PATIENCE_MS, MAX_HEADERS, MAX_HEADERS_BYTES, REST_MS } from './limit.js'

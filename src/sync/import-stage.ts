@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import type { Action } from './action.js'
 import { PARK_DENIALS, REST_MS, RETRY_MAX_MS } from './limit.js'
 import type { ParkedBranches } from './parked.js'

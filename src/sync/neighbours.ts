@@ -1,5 +1,5 @@
 import type { PeerId, TypedEventTarget } from '@libp2p/interface'
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 import { type Fault, PeerError } from '../errors.js'
 import type { PeerStatus, Status } from '../status/index.js'
 

@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/verdict.js'
+import type { Verdict } from '../chain/index.js'
 
 /** A block in its place, as sync knows it. `Located` of `blockwire/chain` is one. */
 export interface SyncBlock {

@@ -1,5 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
-import { splitBlock } from '../chain/block.js'
+import { splitBlock } from '../chain/index.js'
 import { sha256 } from '../hash.js'
 import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
