@@ -107,7 +107,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#common,
       this.#joining.map(({ entry }) => entry)
     )
-    this.#core.trash.push(...gone)
+    this.#core.discard(gone)
     this.#leave(target)
     this.#announce(before, dropped)
     return true

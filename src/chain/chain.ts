@@ -239,18 +239,12 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Nobody delivers this body: its branch does not count for the target until a body of it, a new header on it, or `unpark`. */
   park(hash: Uint8Array): void {
-    const entry = this.#core.tree.get(hash)
-    if (entry == null) return
-    this.#core.tree.park(entry)
-    this.#core.announceTarget()
+    this.#core.park(hash)
   }
 
   /** Somebody says that they have this block: its branch counts again. */
   unpark(hash: Uint8Array): void {
-    const entry = this.#core.tree.get(hash)
-    if (entry == null) return
-    this.#core.tree.revive(entry)
-    this.#core.announceTarget()
+    this.#core.unpark(hash)
   }
 
   /** Resolves with the head as soon as it is at or above a height. Rejects with the signal's reason. */

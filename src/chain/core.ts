@@ -33,7 +33,7 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
-  readonly trash: Entry<Header>[] = []
+  readonly #trash: Entry<Header>[] = []
   /** Undo is stored from this height up. */
   undoFrom = 1
   readonly #init: CoreInit<Header, Tx>
@@ -102,6 +102,24 @@ export class Core<Header extends BaseHeader, Tx> {
     return this.tree.get(hash) ?? this.older(hash)
   }
 
+  /** Headers that the tree forgot: their records go with the next batch. */
+  discard(entries: Entry<Header>[]): void {
+    // one by one: a branch may be longer than a call has room for arguments
+    for (const entry of entries) if (!entry.deep) this.#trash.push(entry)
+  }
+
+  park(hash: Uint8Array): void {
+    const entry = this.tree.get(hash)
+    if (entry != null) this.tree.park(entry)
+    this.announceTarget()
+  }
+
+  unpark(hash: Uint8Array): void {
+    const entry = this.tree.get(hash)
+    if (entry != null) this.tree.revive(entry)
+    this.announceTarget()
+  }
+
   /** Says once per branch that it is heavier but forks off too deep. `first` is its first block off the head chain. */
   warnDeep(first: string, forkHeight: number, tip: Uint8Array): void {
     if (this.#warned.has(first)) return
@@ -120,21 +138,21 @@ export class Core<Header extends BaseHeader, Tx> {
 
   /** Writes; a failure is said as an event and answered with false. */
   async commit(writing: Writing, what: string, sync: boolean): Promise<boolean> {
-    const trash = this.trash.splice(0)
+    const trash = this.#trash.splice(0)
     for (const entry of trash) this.#delete(writing, entry)
     try {
       await writing.commit(sync)
       return true
     } catch (cause) {
-      this.trash.push(...trash)
+      this.discard(trash)
       this.error(new StoreWriteError(what, cause))
       return false
     }
   }
 
-  #delete(writing: Writing, { at, deep }: Entry<Header>): void {
+  #delete(writing: Writing, { at }: Entry<Header>): void {
     // what was dropped may be back by now
-    if (deep || this.tree.get(at.hash) != null) return
+    if (this.tree.get(at.hash) != null) return
     writing.del(blockKey(TABLE.header, at.height, at.hash))
     writing.del(blockKey(TABLE.body, at.height, at.hash))
     writing.del(bytesKey(TABLE.height, at.hash))

@@ -89,7 +89,7 @@ export function insertDeep<Header extends BaseHeader, Tx>(
 
 /** Drops the lightest branches where headers would be too many. False when that was not enough. */
 export function makeRoom<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, count: number): boolean {
-  core.trash.push(...core.tree.shed(count))
+  core.discard(core.tree.shed(count))
   return !core.tree.full
 }
 

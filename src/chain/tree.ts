@@ -115,11 +115,7 @@ export class Tree<Header> {
   remove(entry: Entry<Header>): Entry<Header>[] {
     const gone = subtree(entry)
     unlink(entry)
-    for (const each of gone) {
-      this.#entries.delete(each.key)
-      this.#side.delete(each)
-      this.#candidates.delete(each)
-    }
+    this.#drop(gone)
     if (gone.includes(this.target)) this.#search()
     return gone
   }
@@ -258,11 +254,6 @@ export class Tree<Header> {
     return this.#side.size >= this.#init.maxSide
   }
 
-  /** Every header in memory, parents first within a branch. */
-  *[Symbol.iterator](): Generator<Entry<Header>> {
-    yield* this.#entries.values()
-  }
-
   #consider(entry: Entry<Header>): void {
     if (entry.invalid != null || entry.parked || entry.deep || !this.better(entry.at, this.target.at)) return
     if (this.tooDeep(entry.parent === this.target ? this.#path.forkHeight : this.forkHeight(entry))) return
@@ -291,14 +282,18 @@ export class Tree<Header> {
       this.#entries.delete(entry.key)
       for (let child = entry.child; child != null; child = child.sibling) {
         if (child.main) child.parent = undefined
-        else gone.push(...subtree(child))
+        else for (const each of subtree(child)) gone.push(each)
       }
     }
-    for (const each of gone) {
-      this.#entries.delete(each.key)
-      this.#side.delete(each)
-      this.#candidates.delete(each)
-    }
+    this.#drop(gone)
     return gone
+  }
+
+  #drop(gone: Entry<Header>[]): void {
+    for (const entry of gone) {
+      this.#entries.delete(entry.key)
+      this.#side.delete(entry)
+      this.#candidates.delete(entry)
+    }
   }
 }

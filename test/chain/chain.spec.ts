@@ -310,6 +310,18 @@ describe('addHeaders', () => {
     await chain.close()
   })
 
+  it('forgets a very long branch without harm once it forks off too deep', async () => {
+    const { chain } = await setup({ maxReorg: 5 })
+    const promised = buildChain(rules, chain.genesis, 150_000)
+    expect(await chain.addHeaders(headersOf(promised))).toMatchObject({ added: 150_000 })
+    expect(chain.missing(2).map(({ height }) => height)).toEqual([1, 2])
+    await growChain(chain, 60, { nonce: 1, weight: 9 })
+    expect(chain.target).toBe(chain.head)
+    expect(chain.has(promised[99_999]!.hash)).toBe(undefined)
+    expect(chain.head.height).toBe(60)
+    await chain.close()
+  })
+
   it('keeps no more off the head chain than it may, and drops the lightest', async () => {
     const db = memoryDb()
     const { chain } = await setup({ db, maxSide: 50 })

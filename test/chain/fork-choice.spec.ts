@@ -242,12 +242,14 @@ describe('fork choice', () => {
     const first = model.add(model.genesis, block(1))
     const second = model.add(first, block(50))
     await chain.addHeaders([first, second].map((node) => node.block.headerBytes))
-    chain.park(second.block.hash)
     chain.park(first.block.hash)
     expect(chain.target).toBe(chain.head)
     await add(chain, first)
-    // the second was parked by itself
+    expect(toHex(chain.head.hash)).not.toBe(toHex(first.block.hash))
+    expect(toHex(chain.target.hash)).toBe(toHex(second.block.hash))
+    chain.park(second.block.hash)
     expect(chain.target).toBe(chain.head)
+    // somebody builds on it
     await chain.addHeaders([model.add(second, block(1)).block.headerBytes])
     expect(chain.target.height).toBe(3)
     chain.park(second.block.hash)
