@@ -42,8 +42,6 @@ export class Session {
   /** `greeting` until the owner accepts their hello; `over` once either side has said goodbye or broken the rules. */
   phase: 'greeting' | 'accepted' | 'over' = 'greeting'
   theirs: Greeting | undefined
-  /** Set once a difference was reported: it is reported once. */
-  refused = false
   /** Our last words have been handed to the stream. */
   readonly flushed: Promise<void>
   /** The stream is gone. Never rejects. */

@@ -42,6 +42,8 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   readonly #sessions = new Sessions({ owner: this, begin: () => this.#begin() })
   /** Of inbound connections without a stream. */
   readonly #unopened: Deadlines
+  /** Of connections over which they have said goodbye. */
+  readonly #parting: Deadlines
   /** By peer: of those that lost their stream but have another connection. */
   readonly #survivors: Deadlines
   #run = new AbortController()
@@ -59,6 +61,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     this.#clock = init.clock ?? systemClock
     this.#role = init.role ?? 'full'
     this.#unopened = new Deadlines(this.#clock)
+    this.#parting = new Deadlines(this.#clock)
     this.#survivors = new Deadlines(this.#clock)
     this.#heads = new Pace(HEAD_MS, this.#clock, this.#tellHead)
   }
@@ -118,6 +121,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     this.#topology = undefined
     this.#heads.stop()
     this.#unopened.clear()
+    this.#parting.clear()
     this.#survivors.clear()
     this.#run.abort(new Error('status stopped'))
     this.#sessions.stop()
@@ -174,11 +178,10 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     const reason = goodbyeReason(goodbye.code)
     this.#log('%p said goodbye: %s', session.peer, reason)
     const differs = differenceTold(goodbye)
-    if (differs != null && !session.refused) this.#report(session, differs, true)
+    if (differs != null) this.#report(session, differs, true)
     if (goodbye.code !== GoodbyeCode.duplicate) this.#leave(session.key, reason)
     // Whoever said goodbye closes; in case it does not, we do.
-    const cancel = this.#clock.after(2 * GOODBYE_MS, () => this.#close([session.connection]))
-    session.connection.addEventListener('close', cancel, { once: true })
+    this.#parting.set(session.connection.id, 2 * GOODBYE_MS, () => this.#close([session.connection]))
   }
 
   faulted(session: Session, err: PeerError, fatal: boolean): void {
@@ -216,7 +219,6 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   }
 
   #report(session: Session, differs: Difference, byThem: boolean): void {
-    session.refused = true
     const refusal = { peer: session.peer, ...differs, byThem }
     this.#refusals.set(refusal, valuesText(this.components.chain))
     this.#log(
@@ -265,6 +267,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   readonly #onConnectionClose = (event: CustomEvent<Connection>): void => {
     const { id, remotePeer } = event.detail
     this.#unopened.cancel(id)
+    this.#parting.cancel(id)
     this.#sessions.forget(event.detail)
     this.#settle(remotePeer.toString(), 'connection closed')
   }

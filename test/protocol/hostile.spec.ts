@@ -265,6 +265,15 @@ describe('a hostile client', () => {
       },
       undefined
     ],
+    [
+      'a second request after the answer',
+      async (s) => {
+        s.send(Uint8Array.of(1, 1))
+        await until(() => s.remoteWriteStatus === 'closed', 'the answer')
+        s.send(Uint8Array.of(1, 1))
+      },
+      { name: 'MalformedError', fault: 'protocol' }
+    ],
     ['a side that is never closed', (s) => s.send(Uint8Array.of(1, 1)), undefined]
   ]
 

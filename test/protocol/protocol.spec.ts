@@ -306,6 +306,17 @@ describe('a protocol', () => {
     await until(() => clock.due.length === 0, 'no deadline left')
   })
 
+  it('charges nobody for what its stop cuts off', async () => {
+    const protocol = define()
+    const stop = await protocol.serve(b.registrar, CHAIN, async function* () {}, hooks)
+    const silent = await connection.newStream(protocol.id(CHAIN))
+    await until(() => clock.due.includes(10_000), 'the deadline of the request')
+    await stop()
+    await until(() => silent.status === 'reset', 'the reset')
+    await settle()
+    expect(faults).toEqual([])
+  })
+
   it('leaves no deadline behind', async () => {
     const { answer } = await ask(async function* () {
       yield item(1)

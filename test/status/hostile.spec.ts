@@ -180,6 +180,19 @@ describe('a hostile peer that dials us', () => {
     expect(us.faults).toEqual([])
   })
 
+  it('garbage after it was refused is not looked at', async () => {
+    const { out } = await connect(them, us)
+    const stream = await out.newStream(STATUS_PROTOCOL)
+    stream.addEventListener('message', () => {})
+    stream.send(Uint8Array.of(...hello({ network: 'bye' }), 3, 0xff, 0xff, 0xff))
+    await until(() => us.refused.length === 1, 'the refusal')
+    await until(() => {
+      us.clock.turn(100)
+      return out.status !== 'open'
+    }, 'the connection to close')
+    expect(us.faults).toEqual([])
+  })
+
   it('a goodbye of a kind that we do not know is one all the same', async () => {
     const { out } = await connect(them, us)
     const stream = await out.newStream(STATUS_PROTOCOL)

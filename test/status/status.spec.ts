@@ -80,15 +80,18 @@ describe('status', () => {
   })
 
   it('tells a head that changed during the handshake', async () => {
-    const [a, b] = await Promise.all([start(), start()])
-    let grown = false
-    a.libp2p.addEventListener('peer:identify', () => {
-      grown = true
-      queueMicrotask(() => a.chain.grow(3))
-    })
+    const chain = new FakeChain()
+    // asked for when hello is written
+    const lowest = (): number => {
+      queueMicrotask(() => {
+        if (chain.head.height === 100) chain.grow(3)
+      })
+      return 0
+    }
+    const [a, b] = await Promise.all([start(chain, { lowest }), start()])
     await connect(a, b)
     await bothJoined(a, b)
-    await until(() => grown && b.status.get(a.libp2p.peerId)?.head?.height === 103, 'the new head')
+    await until(() => b.status.get(a.libp2p.peerId)?.head?.height === 103, 'the new head')
   })
 
   it('has no head of a seed', async () => {
@@ -129,6 +132,14 @@ describe('status', () => {
     await settle()
     expect([a.joined.length, b.joined.length, a.left.length, b.left.length]).toEqual([1, 1, 0, 0])
     expect(connections(a, b)).toBe(2)
+    // each has opened a stream on the connection that it dialled: when one goes, the other is there at once
+    expect(statusStreams(a)).toBe(2)
+    a.status.get(b.libp2p.peerId)!.connection.abort(new Error('cut'))
+    await until(() => statusStreams(a) === 1 && statusStreams(b) === 1, 'one stream to go')
+    const [survivor] = a.libp2p.getConnections(b.libp2p.peerId).filter(({ status }) => status === 'open')
+    await until(() => a.status.get(b.libp2p.peerId)?.connection.id === survivor!.id, 'the other to be named')
+    expect([a.left, b.left]).toEqual([[], []])
+    expect(a.clock.due).not.toContain(5_000)
   })
 })
 
@@ -235,6 +246,18 @@ describe('another chain', () => {
   })
 })
 
+describe('another chain that has become ours', () => {
+  it('is no longer refused when we dial it', async () => {
+    const [a, b] = await Promise.all([start(), start(new FakeChain({ forks: [90] }))])
+    await connect(a, b)
+    await until(() => a.status.refusal(b.libp2p.peerId) != null && connections(b, a) === 0, 'the refusal')
+    b.chain.forks = []
+    await connect(a, b)
+    await bothJoined(a, b)
+    expect(a.status.refusal(b.libp2p.peerId)).toBeUndefined()
+  })
+})
+
 describe('goodbye', () => {
   it('is told to the peer, which leaves at both sides; the caller closes', async () => {
     const [a, b] = await pair()
@@ -285,6 +308,9 @@ describe('several connections', () => {
     await until(() => connections(b, a) === 2, 'both connections')
     await settle()
     expect(statusStreams(a)).toBe(1)
+    b.clock.turn(10_000)
+    await settle()
+    expect(connections(b, a)).toBe(2)
     await first.close()
     await until(() => a.status.get(b.libp2p.peerId)?.connection.id === second.id, 'the stream to move')
     await until(() => statusStreams(b) === 1 && connections(b, a) === 1, 'the stream at the other side')
@@ -361,6 +387,31 @@ describe('stop', () => {
     expect(a.clock.due).toEqual([])
     await b.libp2p.stop()
     expect(b.clock.due).toEqual([])
+  })
+
+  it.each([3, 30, 300])('of the listener at turn %i leaves nothing behind', async (turns) => {
+    const [a, b] = await Promise.all([start(), start()])
+    const dialling = b.libp2p.dial(a.libp2p.getMultiaddrs()).catch(() => {})
+    await settle(turns)
+    await Promise.all([a.libp2p.stop(), dialling])
+    await until(
+      () => a.clock.due.length === 0,
+      () => `deadlines left: ${a.clock.due}`
+    )
+  })
+
+  it('leaves no deadline of its own while connections last', async () => {
+    const [a, b] = await pair()
+    a.chain.grow()
+    expect(a.clock.due).toContain(50)
+    expect(b.clock.due).toContain(10_000)
+    for (const node of [a, b]) {
+      const service = node.status as unknown as { beforeStop(): Promise<void>; stop(): Promise<void> }
+      await service.beforeStop()
+      if (node === a) await until(() => b.left.length === 1, 'the goodbye')
+      await service.stop()
+      expect(node.clock.due).toEqual([])
+    }
   })
 
   it('can be followed by another start', async () => {
