@@ -29,7 +29,7 @@ export interface SessionOwner {
 }
 
 export interface SessionInit {
-  hello: Hello
+  hello(): Hello
   helloMs: number
   clock: Clock
   signal: AbortSignal
@@ -62,7 +62,8 @@ export class Session {
   ) {
     this.peer = connection.remotePeer
     this.key = this.peer.toString()
-    this.#told = init.hello.head?.hash
+    const hello = init.hello()
+    this.#told = hello.head?.hash
     this.#rate = new Rate(HEADS_PER_SECOND, HEADS_WINDOW_MS, init.clock.now())
     this.#wire = framed(stream, {
       maxFrame: MAX_MESSAGE_BYTES,
@@ -71,7 +72,7 @@ export class Session {
       signal: init.signal,
       clock: init.clock
     })
-    this.#outbox = new Outbox(StatusMessage.encode({ hello: init.hello }))
+    this.#outbox = new Outbox(StatusMessage.encode({ hello }))
     const written = pipe(this.#outbox, this.#wire)
     this.flushed = written.catch(() => {})
     this.done = this.#run(written)

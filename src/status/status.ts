@@ -146,7 +146,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   #begin(): SessionInit | undefined {
     if (!this.#running) return undefined
     return {
-      hello: helloOf(this.components.chain, this.#role, this.init.lowest?.() ?? 0),
+      hello: () => helloOf(this.components.chain, this.#role, this.init.lowest?.() ?? 0),
       helloMs: this.init.helloMs ?? HELLO_MS,
       clock: this.#clock,
       signal: this.#run.signal
@@ -221,13 +221,8 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   #report(session: Session, differs: Difference, byThem: boolean): void {
     const refusal = { peer: session.peer, ...differs, byThem }
     this.#refusals.set(refusal, valuesText(this.components.chain))
-    this.#log(
-      '%p follows another chain: %s is %s here, %s there',
-      session.peer,
-      differs.field,
-      differs.ours,
-      differs.theirs
-    )
+    const { field, ours, theirs } = differs
+    this.#log('%p follows another chain: %s is %s here, %s there', session.peer, field, ours, theirs)
     this.safeDispatchEvent('refused', { detail: refusal })
   }
 
