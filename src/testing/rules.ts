@@ -64,7 +64,8 @@ const utf8 = new TextEncoder()
 
 /** Rules for tests: the cheapest chain that has work, state, and every way of being refused. */
 export function testRules(options: TestRulesOptions = {}): Rules<TestHeader, TestTx> {
-  const wait = (check: Check | Promise<Check>): Check | Promise<Check> => (options.slow ? Promise.resolve(check) : check)
+  const wait = (check: Check | Promise<Check>): Check | Promise<Check> =>
+    options.slow ? Promise.resolve(check) : check
   const { tie, forks, limits, lookback, params } = options
   return {
     network: options.network ?? 'test',

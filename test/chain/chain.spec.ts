@@ -1,7 +1,14 @@
 import { Chain, type Located, toHex } from 'blockwire/chain'
-import { buildBlock, buildChain, growChain, type TestBlock, type TestHeader, testRules } from 'blockwire/testing'
+import {
+  buildBlock,
+  buildChain,
+  growChain,
+  HandClock,
+  type TestBlock,
+  type TestHeader,
+  testRules
+} from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
-import { HandClock } from './clock.js'
 import { memoryDb, type TestChain, table } from './model.js'
 
 const rules = testRules()

@@ -1,6 +1,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Connection, PeerId } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { HandClock } from 'blockwire/testing'
 import { expect, test } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
@@ -8,7 +9,6 @@ import { Door } from '../../dist/src/peers/door.js'
 import { Ledger } from '../../dist/src/peers/faults.js'
 import { Planner } from '../../dist/src/peers/planner.js'
 import { survivorOf } from '../../dist/src/peers/survivor.js'
-import { HandClock } from './hand-clock.js'
 
 /** Two peer IDs, the lower first, by the bytes of their multihashes. */
 async function twoPeers(): Promise<[PeerId, PeerId]> {

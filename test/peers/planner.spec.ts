@@ -1,3 +1,4 @@
+import { HandClock } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AddressBook } from '../../dist/src/peers/book.js'
@@ -10,7 +11,6 @@ import {
   Planner,
   SEED_SLOTS
 } from '../../dist/src/peers/planner.js'
-import { HandClock } from './hand-clock.js'
 
 interface Setup {
   seeds?: number

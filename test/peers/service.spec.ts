@@ -3,11 +3,11 @@ import type { Registrar } from '@libp2p/interface-internal'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { StatusPort } from 'blockwire/peers'
 import type { Status } from 'blockwire/status'
+import { HandClock } from 'blockwire/testing'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, test } from 'vitest'
 import { reject } from '../../dist/src/chain/verdict.js'
 import { type Clock, systemClock } from '../../dist/src/clock.js'
-import { HandClock } from './hand-clock.js'
 import { addressOf, type Host, idOf, makeHost, until } from './hosts.js'
 
 const joined = (host: Host, other: Host): boolean => host.services.peers.connected.has(idOf(other))

@@ -1,9 +1,10 @@
 import type { Stream } from '@libp2p/interface'
 import { streamPair } from '@libp2p/utils'
 import { framed } from 'blockwire/protocol'
+import { HandClock } from 'blockwire/testing'
 import { pipe } from 'it-pipe'
 import { afterEach, describe, expect, it } from 'vitest'
-import { connect, HandClock, type Host, settle, startHost, stopHosts, until } from './hosts.js'
+import { connect, type Host, settle, startHost, stopHosts, until } from './hosts.js'
 
 const bytes = (length: number, fill = 7): Uint8Array => new Uint8Array(length).fill(fill)
 

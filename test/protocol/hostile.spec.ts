@@ -1,9 +1,10 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { defineProtocol, type PeerError, rawBytes } from 'blockwire/protocol'
+import { HandClock } from 'blockwire/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Frame } from '../../dist/src/pb/frame.js'
 import { varintLength, writeVarint } from '../../dist/src/protocol/varint.js'
-import { connect, HandClock, type Host, startHost, stopHosts, until } from './hosts.js'
+import { connect, type Host, startHost, stopHosts, until } from './hosts.js'
 
 // What strangers may do on any request/response protocol, and what becomes of it. `control` is an honest pair: it must not notice.
 

@@ -5,7 +5,6 @@ import type { Connection, Libp2p } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import { memory } from '@libp2p/memory'
 import { createLibp2p } from 'libp2p'
-import type { Clock } from '../../dist/src/clock.js'
 
 export interface Inside {
   registrar: Registrar
@@ -83,40 +82,4 @@ export function turn(): Promise<void> {
 /** Lets all work that needs no clock run out: `turns` of the event loop. */
 export async function settle(turns = 50): Promise<void> {
   for (let i = 0; i < turns; i++) await turn()
-}
-
-/** A clock that stands still until it is turned. */
-export class HandClock implements Clock {
-  #now = 1_700_000_000_000
-  #tasks: { at: number; task: () => void }[] = []
-
-  now(): number {
-    return this.#now
-  }
-
-  after(ms: number, task: () => void): () => void {
-    const entry = { at: this.#now + ms, task }
-    this.#tasks.push(entry)
-    return () => {
-      this.#tasks = this.#tasks.filter((other) => other !== entry)
-    }
-  }
-
-  /** In how many ms each pending task is due, soonest first. */
-  get due(): number[] {
-    return this.#tasks.map(({ at }) => at - this.#now).sort((a, b) => a - b)
-  }
-
-  /** Turns the clock by `ms`, running what becomes due in order. */
-  turn(ms: number): void {
-    const end = this.#now + ms
-    while (true) {
-      const next = this.#tasks.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0]
-      if (next == null) break
-      this.#tasks = this.#tasks.filter((other) => other !== next)
-      this.#now = next.at
-      next.task()
-    }
-    this.#now = end
-  }
 }

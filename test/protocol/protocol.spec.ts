@@ -9,8 +9,9 @@ import {
   type RequestHandler,
   rawBytes
 } from 'blockwire/protocol'
+import { HandClock } from 'blockwire/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { connect, HandClock, type Host, settle, startHost, stopHosts, until } from './hosts.js'
+import { connect, type Host, settle, startHost, stopHosts, until } from './hosts.js'
 
 const number = {
   encode: (value: number): Uint8Array => new TextEncoder().encode(String(value)),

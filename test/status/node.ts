@@ -1,5 +1,6 @@
 import { type PeerStatus, type Refusal, type Status, type StatusInit, status } from 'blockwire/status'
-import { HandClock, type Host, startHost } from '../protocol/hosts.js'
+import { HandClock } from 'blockwire/testing'
+import { type Host, startHost } from '../protocol/hosts.js'
 import { FakeChain } from './chain.js'
 
 /** A host with the status service, and all that it said. */

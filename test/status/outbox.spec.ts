@@ -1,8 +1,8 @@
+import { HandClock } from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
 import { Outbox } from '../../dist/src/status/outbox.js'
 import { Pace } from '../../dist/src/status/pace.js'
 import { Rate } from '../../dist/src/status/rate.js'
-import { HandClock } from '../protocol/hosts.js'
 
 async function all(outbox: Outbox): Promise<number[]> {
   const list: number[] = []
