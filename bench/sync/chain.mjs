@@ -1,0 +1,74 @@
+import { encodeBlock, merkleRoot, txId } from 'blockwire/chain'
+import { coin, EASIEST, mineHeader } from 'blockwire/pow'
+
+const BLOCK_MS = 1_000
+/** Ours, so that the chains of all runs are one. */
+const MINER = new Uint8Array(32).fill(7)
+
+/**
+ * What the blocks of a case are like. All have the coin's headers: double SHA-256, proof of work (two hashes a block on average),
+ * difficulty. `300B` and `100KB` carry transactions of plain bytes, so that sync is measured and not a ledger; `coin` is the whole
+ * coin: a reward a block, with its state.
+ *
+ * @typedef {object} Kind
+ * @property {number} blocks
+ * @property {number} quick Blocks with --quick.
+ * @property {number} naive Blocks that the naive peer fetches at most.
+ * @property {number} txs A block.
+ * @property {number} txBytes
+ */
+
+/** @type {Record<string, Kind>} */
+export const KINDS = {
+  '300B': { blocks: 100_000, quick: 1_500, naive: 1_500, txs: 1, txBytes: 213 },
+  '100KB': { blocks: 1_000, quick: 30, naive: 500, txs: 400, txBytes: 250 },
+  coin: { blocks: 50_000, quick: 1_500, naive: 1_500, txs: 1, txBytes: 0 }
+}
+
+/** @param {string} name Of a case. */
+export function rulesOf(name) {
+  const rules = coin({ network: `bench-${name.toLowerCase()}`, blockTime: BLOCK_MS, powLimit: EASIEST })
+  if (name === 'coin') return rules
+  const { checkTx: _, state: __, ...headers } = rules
+  /** @type {import('blockwire/chain').Rules<import('blockwire/pow').CoinHeader, Uint8Array>} */
+  const plain = { ...headers, tx: { encode: (tx) => tx, decode: (bytes) => bytes } }
+  return plain
+}
+
+/**
+ * Blocks 1 to `count` on a genesis, each mined.
+ *
+ * @param {string} name Of a case.
+ * @param {import('blockwire/chain').Located<import('blockwire/pow').CoinHeader>} genesis
+ * @param {number} count
+ */
+export function* mined(name, genesis, count) {
+  const rules = rulesOf(name)
+  let parent = genesis.hash
+  for (let height = 1; height <= count; height++) {
+    const txs = transactions(name, height)
+    // a second after the other, as the difficulty wants it: it stays at its easiest
+    const time = genesis.header.time + height * BLOCK_MS
+    const root = merkleRoot(txs.map(txId))
+    const header = rules.header.encode(
+      mineHeader({ version: genesis.header.version, parent, root, time, bits: EASIEST, nonce: 0 })
+    )
+    yield encodeBlock(header, txs)
+    parent = rules.hash(header)
+  }
+}
+
+/** @param {string} name @param {number} height @returns {Uint8Array[]} */
+function transactions(name, height) {
+  const { txs, txBytes } = KINDS[name]
+  if (name === 'coin') {
+    return [coin({ network: 'bench' }).tx.encode({ kind: 'reward', height, to: MINER, name: 'bench', extraNonce: 0 })]
+  }
+  return Array.from({ length: txs }, (_, i) => {
+    const tx = new Uint8Array(txBytes).fill(height)
+    const view = new DataView(tx.buffer)
+    view.setUint32(0, height)
+    view.setUint32(4, i)
+    return tx
+  })
+}
