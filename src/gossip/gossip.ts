@@ -7,18 +7,25 @@ import {
 } from '@libp2p/gossipsub'
 import {
   type Connection,
+  type Libp2pEvents,
   type Logger,
   type PeerId,
   type Startable,
   serviceCapabilities,
   serviceDependencies
 } from '@libp2p/interface'
+import type { TypedEventTarget } from 'main-event'
 import type { Limits } from '../chain/index.js'
 import { ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError, type Fault, RefusedError } from '../errors.js'
+import { Answers } from './answers.js'
 import { gossipsubOptions } from './options.js'
-import { type Link, Pacer } from './pacing.js'
+import { Pacer } from './pacing.js'
+import type { Link } from './patience.js'
+import { type RawGossipsub, raw } from './raw.js'
+import { type GossipIdentify, Repair } from './repair.js'
+import { boundSending } from './sending.js'
 import { GossipTopic, type Topic, type TopicHost, type TopicOptions } from './topic.js'
 
 export interface GossipInit {
@@ -33,8 +40,10 @@ export interface GossipInit {
 
 /** What gossip needs of its siblings. `peers` may be missing: then nobody is judged. */
 export interface GossipComponents extends GossipSubComponents {
+  events: TypedEventTarget<Libp2pEvents>
   chain: { readonly id: string; readonly limits: Required<Limits> }
   peers?: GossipPeers
+  identify?: GossipIdentify
 }
 
 export interface GossipPeers {
@@ -42,6 +51,8 @@ export interface GossipPeers {
   judge(peer: PeerId, verdict: Verdict, via: 'gossip'): void
   fault(peer: PeerId, fault: Fault, reason: string): void
   score(peerId: string): number
+  /** By peer ID; only links with these are repaired. @default all */
+  readonly connected?: ReadonlyMap<string, unknown>
 }
 
 /** One peer's place in gossip, for people to read. */
@@ -67,13 +78,6 @@ export interface Gossip {
   links(): GossipLink[]
 }
 
-/** gossipsub has these at run time; its interface leaves them out. */
-interface RawGossipsub extends GossipSub, Startable {
-  isStarted(): boolean
-  getMeshPeers(topic: string): string[]
-  reportMessageValidationResult(messageId: string, source: string, result: string): void
-}
-
 const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/
 /** Counts ten times. gossipsub forgets the subscriptions of a peer that it graylists (at -80): whom we keep stays above. */
 const LOWEST_SCORE = -7.9
@@ -96,6 +100,8 @@ class GossipService implements Gossip, Startable, TopicHost {
   readonly #components: GossipComponents
   readonly #topics = new Map<string, GossipTopic>()
   readonly #pacer: Pacer
+  readonly #answers: Answers
+  readonly #repair: Repair
   readonly #passive: boolean
   readonly #maxMessageBytes: number
   #peers: GossipPeers | undefined
@@ -116,12 +122,26 @@ class GossipService implements Gossip, Startable, TopicHost {
       score: (peerId) => this.#score(peerId),
       filter: (topic, data) => this.#filter(topic, data)
     })
-    this.pubsub = gossipsub(options)(components) as RawGossipsub
+    this.pubsub = raw(gossipsub(options)(components))
+    const maxBufferedBytes = options.maxOutboundBufferSize ?? Number.POSITIVE_INFINITY
+    boundSending(this.pubsub, { maxBufferedBytes, takes: (peer, held) => this.#pacer.takes(peer, held) })
+    this.#answers = new Answers(this.pubsub, {
+      clock: this.clock,
+      maxBytes: maxBufferedBytes,
+      priority: (topic) => this.#topics.get(topic)?.priority ?? 0
+    })
+    this.#repair = new Repair({
+      ...{ clock: this.clock, self: components.peerId, log: this.log, pubsub: this.pubsub },
+      connections: (peer) => components.connectionManager.getConnections(peer),
+      joined: (peer) => this.#peers?.connected?.has(peer) ?? true,
+      identify: () => sibling(components, 'identify')
+    })
     this.pubsub.addEventListener('gossipsub:message', this.#onMessage)
   }
 
   async start(): Promise<void> {
-    this.#peers = sibling(this.#components)
+    this.#peers = sibling(this.#components, 'peers')
+    this.#repair.start(this.#components.events)
     await this.pubsub.start()
   }
 
@@ -133,6 +153,8 @@ class GossipService implements Gossip, Startable, TopicHost {
   async stop(): Promise<void> {
     for (const topic of this.#topics.values()) topic.cancel()
     this.#pacer.clear()
+    this.#answers.clear()
+    this.#repair.stop()
     await this.pubsub.stop()
   }
 
@@ -141,13 +163,8 @@ class GossipService implements Gossip, Startable, TopicHost {
     const full = `/blockwire/${this.#components.chain.id}/${name}/1`
     if (this.#topics.has(full)) throw new ConfigError('name', `there is a topic '${name}' already`)
     if (options.maxBytes > this.#maxMessageBytes) {
-      throw new ConfigError(
-        'maxBytes',
-        `${options.maxBytes} is over gossip's maxMessageBytes, ${this.#maxMessageBytes}`,
-        {
-          fix: 'give gossip() a larger maxMessageBytes, on all nodes'
-        }
-      )
+      const problem = `${options.maxBytes} is over gossip's maxMessageBytes, ${this.#maxMessageBytes}`
+      throw new ConfigError('maxBytes', problem, { fix: 'give gossip() a larger maxMessageBytes, on all nodes' })
     }
     const topic = new GossipTopic(full, options, this)
     this.#topics.set(full, topic)
@@ -175,9 +192,12 @@ class GossipService implements Gossip, Startable, TopicHost {
     // gossipsub would remember what it could not send, and refuse it later as a duplicate
     if (!this.#active(topic)) return { recipients: 0 }
     return new Promise((resolve, refuse) => {
-      const drop = (): void => resolve({ recipients: 0 })
+      const drop = (why: 'stopped' | 'full'): void => {
+        if (why === 'stopped') resolve({ recipients: 0 })
+        else refuse(new RefusedError('full', 'something of higher priority took its place'))
+      }
       const go = async (): Promise<void> => {
-        if (!this.#active(topic)) return drop()
+        if (!this.#active(topic)) return drop('stopped')
         try {
           const { recipients } = await this.pubsub.publish(topic.name, data)
           resolve({ recipients: recipients.length })
@@ -236,12 +256,14 @@ class GossipService implements Gossip, Startable, TopicHost {
   }
 
   #forward(topic: GossipTopic, bytes: number, report: (result: 'accept' | 'ignore') => void): void {
-    const turn = { priority: topic.priority, bytes, go: () => report('accept'), drop: () => {} }
+    const turn = { priority: topic.priority, bytes, go: () => report('accept'), drop: () => report('ignore') }
     if (!this.#pacer.run(turn)) report('ignore')
   }
 
   /** Before anything is kept of it: gossipsub keeps messages of any topic for 30 s, also of those nobody here asked for. */
   #filter(topic: string, data: Uint8Array): Uint8Array {
+    // no topic is larger: only what an app subscribed by itself is not judged, and would grow over the limit on its way
+    if (data.byteLength > this.#maxMessageBytes && !this.#topics.has(topic)) throw new Error('too large')
     if (this.#topics.has(topic) || this.pubsub.getTopics().includes(topic)) return data
     throw new Error('not a topic of ours')
   }
@@ -267,10 +289,10 @@ class GossipService implements Gossip, Startable, TopicHost {
   }
 }
 
-/** The peers service, or undefined where the node has none (reading it throws then). */
-function sibling(components: GossipComponents): GossipPeers | undefined {
+/** A service that the node may have, or undefined (reading it throws then). */
+function sibling<K extends 'peers' | 'identify'>(components: GossipComponents, key: K): GossipComponents[K] {
   try {
-    return components.peers
+    return components[key]
   } catch {
     return undefined
   }

@@ -1,12 +1,5 @@
 import type { Clock } from '../clock.js'
-
-/** One peer's outbound gossip stream, as far as pacing sees it. */
-export interface Link {
-  readonly peer: string
-  readonly stream: EventTarget & { readonly writeBufferLength: number }
-  /** Drops the peer: it does not read what we send. */
-  cut(reason: string): void
-}
+import { HIGH_WATER_BYTES, type Link, Patience } from './patience.js'
 
 /** Something to send. Exactly one of `go` and `drop` is called, once. */
 export interface Turn {
@@ -15,8 +8,8 @@ export interface Turn {
   bytes: number
   /** A promise: the bytes are on no link before it settles. It never rejects. */
   go(): void | Promise<void>
-  /** The service stops. */
-  drop(): void
+  /** `stopped`: the service stops. `full`: something of higher priority needed the room. */
+  drop(why: 'stopped' | 'full'): void
 }
 
 export interface PacerInit {
@@ -25,12 +18,10 @@ export interface PacerInit {
   clock: Clock
 }
 
-/** Sending waits while a link holds more. Measured: without it 15 of 1,000 messages of 64 KiB arrived, with it all. */
-export const HIGH_WATER_BYTES = 1_048_576
-/** A link that stays over the mark for so long without getting a quarter shorter is cut. */
-export const PATIENCE_MS = 2_000
 /** What may wait for its turn. */
 export const MAX_WAITING_BYTES = 64 * 1_048_576
+/** A turn counts at least this much, so that there are never more than 16,384. */
+const MIN_TURN_BYTES = 4_096
 /** Links are looked at once per so many bytes sent. */
 const LOOK_BYTES = 65_536
 /** And at least so often while something waits: a drain event can be missed. */
@@ -38,48 +29,71 @@ const LOOK_MS = 50
 
 /**
  * Lets sends through while every link takes what it is given, and makes them wait while one does not: gossipsub itself has no
- * back-pressure, and a burst of its own publishes resets the stream.
+ * back-pressure, and a burst of its own publishes resets the stream. Nobody waits long for a link that does not get on: it is cut,
+ * or passed over and given nothing (`takes`) until it is under the mark again.
  */
 export class Pacer {
   readonly #waiting: Turn[] = []
+  readonly #patience: Patience
   #waitingBytes = 0
   #sentSinceLook = LOOK_BYTES
   /** Bytes of those that are gone but on no link yet. */
   #flying = 0
-  /** Since when a stream is over the mark, and what it held then. */
-  readonly #slow = new Map<Link['stream'], { since: number; held: number }>()
   readonly #cut = new WeakSet<Link['stream']>()
   #stopWaiting: (() => void) | undefined
 
-  constructor(private readonly init: PacerInit) {}
+  constructor(private readonly init: PacerInit) {
+    this.#patience = new Patience(init.clock)
+  }
 
-  /** Bytes that wait for their turn. */
+  /** Bytes that wait for their turn; small turns count 4 KiB. */
   get waitingBytes(): number {
     return this.#waitingBytes
   }
 
-  /** Calls `go` now or when its turn has come. False, and neither is called, when too much waits already. */
+  /** Should this peer be given messages while its stream holds so many bytes? */
+  takes(peer: string, held: number): boolean {
+    return held <= HIGH_WATER_BYTES || !this.#patience.isSlow(peer)
+  }
+
+  /**
+   * Calls `go` now or when its turn has come. When too much waits, turns of lower priority are dropped for it, the newest first.
+   * False, and neither is called, when that does not make room.
+   */
   run(turn: Turn): boolean {
     if (this.#waiting.length === 0 && this.#free()) {
       this.#send(turn)
       return true
     }
-    if (this.#waitingBytes + turn.bytes > MAX_WAITING_BYTES) return false
+    if (!this.#makeRoom(turn)) return false
     let at = this.#waiting.length
     while (at > 0 && this.#waiting[at - 1]!.priority < turn.priority) at--
     this.#waiting.splice(at, 0, turn)
-    this.#waitingBytes += turn.bytes
+    this.#waitingBytes += weight(turn)
     this.#wait()
     return true
   }
 
-  /** Drops all that waits. The pacer can be used again. */
+  /** Drops all that waits. The pacer can be used again, and still knows who is slow. */
   clear(): void {
     this.#stopWaiting?.()
-    this.#slow.clear()
+    this.#patience.clear()
     this.#sentSinceLook = LOOK_BYTES
     this.#waitingBytes = 0
-    for (const turn of this.#waiting.splice(0)) turn.drop()
+    for (const turn of this.#waiting.splice(0)) turn.drop('stopped')
+  }
+
+  #makeRoom(turn: Turn): boolean {
+    const over = this.#waitingBytes + weight(turn) - MAX_WAITING_BYTES
+    let freed = 0
+    let from = this.#waiting.length
+    while (freed < over && from > 0 && this.#waiting[from - 1]!.priority < turn.priority) {
+      freed += weight(this.#waiting[--from]!)
+    }
+    if (freed < over) return false
+    this.#waitingBytes -= freed
+    for (const other of this.#waiting.splice(from)) other.drop('full')
+    return true
   }
 
   #send(turn: Turn): void {
@@ -95,32 +109,22 @@ export class Pacer {
 
   #free(): boolean {
     if (this.#flying >= LOOK_BYTES) return false
-    if (this.#sentSinceLook < LOOK_BYTES && this.#slow.size === 0) return true
+    if (this.#sentSinceLook < LOOK_BYTES && !this.#patience.busy) return true
     this.#sentSinceLook = 0
     return this.#congested().length === 0
   }
 
-  /** The links over the mark, without those that were cut for it. */
+  /** The links that are waited for. Those that get nowhere are cut. */
   #congested(): Link[] {
-    const now = this.init.clock.now()
-    const over: Link[] = []
-    const seen = new Set<Link['stream']>()
-    for (const link of this.init.links()) {
-      const held = link.stream.writeBufferLength
-      if (held <= HIGH_WATER_BYTES || this.#cut.has(link.stream)) continue
-      seen.add(link.stream)
-      const slow = this.#slow.get(link.stream)
-      if (slow == null || held <= slow.held * 0.75) {
-        this.#slow.set(link.stream, { since: now, held })
-      } else if (now - slow.since >= PATIENCE_MS) {
-        this.#cut.add(link.stream)
-        link.cut(`took less than a quarter of ${slow.held} bytes in ${now - slow.since} ms`)
-        continue
-      }
-      over.push(link)
+    const congested: Link[] = []
+    for (const { link, ruling } of this.#patience.look(this.init.links())) {
+      if (this.#cut.has(link.stream)) continue
+      if (ruling === 'wait') congested.push(link)
+      if (ruling !== 'cut') continue
+      this.#cut.add(link.stream)
+      link.cut(`holds ${link.stream.writeBufferLength} bytes and takes next to nothing`)
     }
-    for (const stream of this.#slow.keys()) if (!seen.has(stream)) this.#slow.delete(stream)
-    return over
+    return congested
   }
 
   #wait(): void {
@@ -131,19 +135,22 @@ export class Pacer {
       this.#stopWaiting?.()
       this.#pump()
     }
+    // a stream tells that it can go on before it does
+    const drained = (): void => queueMicrotask(() => this.#stopWaiting === stop && wake())
     for (const stream of streams) {
-      stream.addEventListener('drain', wake)
+      stream.addEventListener('drain', drained)
       stream.addEventListener('close', wake)
     }
     const cancel = this.init.clock.after(streams.length === 0 ? 0 : LOOK_MS, wake)
-    this.#stopWaiting = () => {
+    const stop = (): void => {
       this.#stopWaiting = undefined
       cancel()
       for (const stream of streams) {
-        stream.removeEventListener('drain', wake)
+        stream.removeEventListener('drain', drained)
         stream.removeEventListener('close', wake)
       }
     }
+    this.#stopWaiting = stop
   }
 
   #pump(): void {
@@ -153,8 +160,12 @@ export class Pacer {
         return
       }
       const turn = this.#waiting.shift()!
-      this.#waitingBytes -= turn.bytes
+      this.#waitingBytes -= weight(turn)
       this.#send(turn)
     }
   }
+}
+
+function weight(turn: Turn): number {
+  return Math.max(MIN_TURN_BYTES, turn.bytes)
 }
