@@ -1,10 +1,10 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import { type Clock, systemClock } from '../clock.js'
 import { type PeerError, StreamLostError, TimeoutError, TruncatedError } from '../errors.js'
-import { FrameBuffer } from './frame-buffer.js'
 import type { Framed, FramedInit } from './framed.js'
+import { type Framing, prefixed } from './framing.js'
 import { ReadDeadline } from './read-deadline.js'
-import { SEND_BYTES, SendBuffer } from './send-buffer.js'
+import { SEND_BYTES, type SendBuffer } from './send-buffer.js'
 import { soon } from './soon.js'
 
 /** Over the largest window that yamux opens (16 MiB), so that pausing never overflows a stream's buffer: the window is the bound. */
@@ -17,7 +17,7 @@ export class FramedStream implements Framed {
 
   readonly #clock: Clock
   readonly #highWater: number
-  readonly #frames: FrameBuffer
+  readonly #frames: Framing['received']
   /** Why all ended. */
   #failure: Error | undefined
   #closed = false
@@ -27,16 +27,18 @@ export class FramedStream implements Framed {
   #wakeReader: (() => void) | undefined
   /** Of the writer, while it waits for its source or for a drain. */
   #wakeWriter: (() => void) | undefined
-  readonly #pending = new SendBuffer()
+  readonly #pending: SendBuffer
   readonly #deadline: ReadDeadline
 
   constructor(
     readonly stream: Stream,
-    readonly init: FramedInit
+    readonly init: FramedInit,
+    private readonly framing: Framing = prefixed(init.maxFrame)
   ) {
     this.#clock = init.clock ?? systemClock
     this.#highWater = init.highWater ?? 1 << 20
-    this.#frames = new FrameBuffer(init.maxFrame)
+    this.#frames = framing.received
+    this.#pending = framing.pending
     this.#deadline = new ReadDeadline(init, this.#clock, (err) => this.#fail(err))
     this.source = this.#read()
     stream.maxReadBufferLength = Math.max(stream.maxReadBufferLength, READ_BUFFER_BYTES)
@@ -87,7 +89,8 @@ export class FramedStream implements Framed {
           throw this.#failure
         }
         if (this.#ended()) {
-          if (this.#frames.bytes > 0) throw this.#fail(new TruncatedError('the stream ended inside a frame'))
+          if (this.#frames.bytes > 0)
+            throw this.#fail(new TruncatedError(`the stream ended inside a ${this.framing.unit}`))
           return undefined
         }
         this.#deadline.begin()

@@ -1,8 +1,8 @@
 /**
  * @packageDocumentation
  * Protocols of your own, bounded on both sides: `defineProtocol` for a request that is answered by items, `framed` for a
- * conversation of length-prefixed frames. Every read has a byte limit and a deadline, a slow reader makes the writer wait, and
- * what goes wrong is a `PeerError` that says whose fault it is.
+ * conversation of length-prefixed frames, `lined` for one of lines. Every read has a byte limit, and a deadline where one is given;
+ * a slow reader makes the writer wait, and what goes wrong is a `PeerError` that says whose fault it is.
  *
  * @example
  * ```ts
@@ -29,6 +29,7 @@ export {
   UnsupportedError
 } from '../errors.js'
 export { type Framed, type FramedInit, framed } from './framed.js'
+export { type LinedInit, lined } from './lined.js'
 export { openStream } from './open-stream.js'
 export {
   type Answer,

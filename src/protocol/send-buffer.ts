@@ -1,22 +1,23 @@
-import { varintLength, writeVarint } from './varint.js'
-
 /** What is sent at once: contiguous buffers of this size go 20 times faster than many small ones. */
 export const SEND_BYTES = 65_536
 
-/** Gathers frames with their prefixes into pieces to send. Pure. */
+/** Gathers messages into pieces to send; `mark` gives a message as parts with what tells it from the next. Pure. */
 export class SendBuffer {
   #parts: Uint8Array[] = []
   #bytes = 0
+
+  constructor(private readonly mark: (message: Uint8Array) => Uint8Array[]) {}
 
   get bytes(): number {
     return this.#bytes
   }
 
-  push(frame: Uint8Array): void {
-    const prefix = new Uint8Array(varintLength(frame.byteLength))
-    writeVarint(frame.byteLength, prefix, 0)
-    this.#parts.push(prefix, frame)
-    this.#bytes += prefix.byteLength + frame.byteLength
+  push(message: Uint8Array): void {
+    for (const part of this.mark(message)) {
+      if (part.byteLength === 0) continue
+      this.#parts.push(part)
+      this.#bytes += part.byteLength
+    }
   }
 
   /** A piece of at most `SEND_BYTES`, copied; undefined when less than `least` is there. */
