@@ -41,6 +41,7 @@ export class Pacer {
   #flying = 0
   readonly #cut = new WeakSet<Link['stream']>()
   #stopWaiting: (() => void) | undefined
+  #stopWatching: (() => void) | undefined
 
   constructor(private readonly init: PacerInit) {
     this.#patience = new Patience(init.clock)
@@ -77,6 +78,7 @@ export class Pacer {
   /** Drops all that waits. The pacer can be used again, and still knows who is slow. */
   clear(): void {
     this.#stopWaiting?.()
+    this.#stopWatching?.()
     this.#patience.clear()
     this.#sentSinceLook = LOOK_BYTES
     this.#waitingBytes = 0
@@ -117,14 +119,29 @@ export class Pacer {
   /** The links that are waited for. Those that get nowhere are cut. */
   #congested(): Link[] {
     const congested: Link[] = []
-    for (const { link, ruling } of this.#patience.look(this.init.links())) {
-      if (this.#cut.has(link.stream)) continue
+    const links = [...this.init.links()].filter(({ stream }) => !this.#cut.has(stream))
+    for (const { link, ruling } of this.#patience.look(links, this.#waiting.length > 0)) {
       if (ruling === 'wait') congested.push(link)
       if (ruling !== 'cut') continue
       this.#cut.add(link.stream)
       link.cut(`holds ${link.stream.writeBufferLength} bytes and takes next to nothing`)
     }
+    this.#watch()
     return congested
+  }
+
+  /** Goes on looking while a link is full, though nobody waits for it: one that never reads is to be cut. */
+  #watch(): void {
+    this.#stopWatching?.()
+    if (!this.#patience.busy) return
+    const cancel = this.init.clock.after(LOOK_MS, () => {
+      this.#stopWatching = undefined
+      this.#congested()
+    })
+    this.#stopWatching = () => {
+      this.#stopWatching = undefined
+      cancel()
+    }
   }
 
   #wait(): void {

@@ -10,11 +10,10 @@ export interface Link {
 
 /** Sending waits while a link holds more. Measured: without it 15 of 1,000 messages of 64 KiB arrived, with it all. */
 export const HIGH_WATER_BYTES = 1_048_576
-/** For so long sends wait for one link before it must have shown what it takes. */
+/** A full link that takes less than `STUCK_BYTES` for so long is cut. */
 export const PATIENCE_MS = 2_000
-/** A link that took less than this meanwhile is cut. */
 export const STUCK_BYTES = 65_536
-/** One that took less than this, or than half of what it held, is slow: it is not cut, and not waited for. */
+/** One that took less than this in so long a time of waiting, or less than half of what it held, is slow: it is not waited for. */
 export const SLOW_BYTES = 1_048_576
 /** How long a slow peer stays slow, over reconnections too. */
 export const SLOW_MS = 300_000
@@ -32,10 +31,13 @@ interface Window {
   at: number
   /** Was it over the mark then? */
   over: boolean
-  /** What it held when the window began; and since then: for how long it was over the mark, and what it took. */
+  /** What it held when the window began; and since then: for how long sends waited for it, and what it took. */
   start: number
   waited: number
   taken: number
+  /** For how long it has been over the mark since it took something, and what it took in that time. */
+  idle: number
+  idleTaken: number
 }
 
 /** What to do about a link: `free` is under the mark, `wait` for it, `pass` it over, `cut` it. */
@@ -62,13 +64,13 @@ export class Patience {
     return (this.#slow.get(peer) ?? 0) > this.clock.now()
   }
 
-  /** Looks at all links that there are; those that are gone are forgotten, slow peers are not. */
-  look(links: Iterable<Link>): { link: Link; ruling: Ruling }[] {
+  /** Looks at all links that there are; those that are gone are forgotten, slow peers are not. `waiting`: has something waited? */
+  look(links: Iterable<Link>, waiting: boolean): { link: Link; ruling: Ruling }[] {
     const rulings: { link: Link; ruling: Ruling }[] = []
     const seen = new Set<Link['stream']>()
     for (const link of links) {
       seen.add(link.stream)
-      rulings.push({ link, ruling: this.#rule(link) })
+      rulings.push({ link, ruling: this.#rule(link, waiting) })
     }
     for (const stream of this.#windows.keys()) if (!seen.has(stream)) this.#windows.delete(stream)
     return rulings
@@ -78,35 +80,41 @@ export class Patience {
     this.#windows.clear()
   }
 
-  #rule({ peer, stream }: Link): Ruling {
+  #rule({ peer, stream }: Link, waiting: boolean): Ruling {
     const now = this.clock.now()
     const held = stream.writeBufferLength
     const over = held > HIGH_WATER_BYTES
     let window = this.#windows.get(stream)
     if (window == null) {
       if (!over) return 'free'
-      window = { held, at: now, over: false, start: held, waited: 0, taken: 0 }
+      window = { held, at: now, over: false, start: held, waited: 0, taken: 0, idle: 0, idleTaken: 0 }
       this.#windows.set(stream, window)
     }
-    if (window.over) window.waited += Math.min(now - window.at, MAX_STEP_MS)
-    window.taken += Math.max(0, window.held - held)
-    window.held = held
-    window.at = now
-    window.over = over
+    this.#note(window, held, now, waiting)
     if (held === 0) this.#windows.delete(stream)
     if (!over) return 'free'
-
-    const patience = this.#patience(now)
-    const share = Math.min(1, window.waited / PATIENCE_MS)
-    if (window.waited >= patience && window.taken < Math.max(SLOW_BYTES, window.start / 2) * share) {
+    if (window.idle >= PATIENCE_MS) {
       this.#remember(peer, now)
+      return 'cut'
     }
-    if (window.waited >= PATIENCE_MS) {
-      const stuck = window.taken < STUCK_BYTES
-      this.#windows.set(stream, { held, at: now, over, start: held, waited: 0, taken: 0 })
-      if (stuck) return 'cut'
-    }
+    const share = Math.min(1, window.waited / PATIENCE_MS)
+    const little = window.taken < Math.max(SLOW_BYTES, window.start / 2) * share
+    if (little && window.waited >= this.#patience(now)) this.#remember(peer, now)
+    if (window.waited >= PATIENCE_MS) Object.assign(window, { start: held, waited: 0, taken: 0 })
     return this.isSlow(peer) ? 'pass' : 'wait'
+  }
+
+  #note(window: Window, held: number, now: number, waiting: boolean): void {
+    const step = window.over ? Math.min(now - window.at, MAX_STEP_MS) : 0
+    const taken = Math.max(0, window.held - held)
+    window.held = held
+    window.at = now
+    window.over = held > HIGH_WATER_BYTES
+    if (waiting) window.waited += step
+    window.taken += taken
+    window.idle += step
+    window.idleTaken += taken
+    if (window.idleTaken >= STUCK_BYTES) Object.assign(window, { idle: 0, idleTaken: 0 })
   }
 
   #patience(now: number): number {
