@@ -5,7 +5,7 @@ import { textOf } from './dialler.js'
 import type { JoinedPeer } from './index.js'
 import { Introductions, type IntroductionsInit } from './introductions.js'
 import { pause } from './pause.js'
-import type { OpenRecord } from './record.js'
+import { type OpenRecord, openRecord } from './record.js'
 
 /** How long after it joined a peer is asked for others, at least; at most twice that. */
 const ASK_MS = 400
@@ -107,7 +107,10 @@ export class Inquiry {
     const { peerStore, signal, log } = this.#init
     try {
       const { peerRecordEnvelope } = await peerStore.get(peer, { signal })
-      if (peerRecordEnvelope != null) this.#introductions.remember(peer.toString(), peerRecordEnvelope, addresses)
+      if (peerRecordEnvelope == null) return
+      // libp2p takes records that others refuse, and we would be charged for passing one on
+      const { id } = await openRecord(peerRecordEnvelope)
+      if (peer.toString() === id) this.#introductions.remember(id, peerRecordEnvelope, addresses)
     } catch (err) {
       log('no record of %p: %s', peer, textOf(err))
     }

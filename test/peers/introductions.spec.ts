@@ -4,7 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { PeerRecord, RecordEnvelope } from '@libp2p/peer-record'
 import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../dist/src/clock.js'
 import { INTRODUCTION_MS, Introductions } from '../../dist/src/peers/introductions.js'
 import { openRecord } from '../../dist/src/peers/record.js'
@@ -53,6 +53,28 @@ test('from one seed, five nodes find each other', async () => {
     25_000
   )
   await until('one connection for each pair', () => everyone.every((host) => host.getConnections().length === 5))
+})
+
+test('a record that only libp2p takes is not passed on, and spoils no answer', async () => {
+  const key = await generateKeyPair('Ed25519')
+  const liar = peerIdFromPrivateKey(key)
+  const seal = RecordEnvelope.seal
+  const spy = vi.spyOn(RecordEnvelope, 'seal').mockImplementation((record, privateKey, options) => {
+    if (!(record instanceof PeerRecord && record.peerId.equals(liar))) return seal(record, privateKey, options)
+    const codec = Uint8Array.of(9, 9)
+    return seal({ domain: record.domain, codec, marshal: () => record.marshal(), equals: () => false }, privateKey)
+  })
+  try {
+    const seed = await makeHost({ chain: CHAIN })
+    const one = await makeHost({ chain: CHAIN, key, introductions: false, seeds: [addressOf(seed)] })
+    await until('the liar to be known', () => allJoined([seed, one]))
+    const [a, b] = await Promise.all([0, 1].map(() => makeHost({ chain: CHAIN, seeds: [addressOf(seed)] })))
+    await until('the others to be introduced', () => allJoined([seed, a!, b!]))
+    const faults = [a!, b!].flatMap((host) => host.services.peers.explain()).map(({ fault }) => fault)
+    expect(faults.filter((fault) => fault?.fault === 'protocol')).toEqual([])
+  } finally {
+    spy.mockRestore()
+  }
 })
 
 test('nodes of another chain, or of none, are not asked and are not charged for it', async () => {
