@@ -168,6 +168,16 @@ export class PortTakenError extends BlockwireError {
   }
 }
 
+/** A peer that was to be dialled cannot be reached; the message says why. */
+export class UnreachableError extends BlockwireError {
+  constructor(target: string, why: string, cause?: unknown) {
+    super('UnreachableError', 'BW_UNREACHABLE', `${target} cannot be reached: ${why}`, {
+      fix: 'check that the other side runs, and copy its address again, whole',
+      cause
+    })
+  }
+}
+
 /** The running Node is too old. */
 export class NodeVersionError extends BlockwireError {
   constructor(found: string) {

@@ -1,0 +1,129 @@
+/**
+ * @packageDocumentation
+ * Conversations: lines of text with one peer at a time, as the chat example of go-libp2p has them (`/chat/1.0.0`). Works in any
+ * libp2p, with or without a chain. A peer that quits, whatever it was doing, ends its conversation and nothing else; delivery is
+ * unconfirmed. `docs/wire.md` has the wire.
+ *
+ * @example
+ * ```ts
+ * const host = await createLibp2p({ ..., services: { identify: identify(), chat: chat() } })
+ * const { chat } = host.services
+ *
+ * chat.addEventListener('conversation', async ({ detail: conversation }) => {
+ *   for await (const line of conversation) console.log(printable(line))
+ *   const { reason } = await conversation.close()
+ *   console.log(`${conversation.peer} is gone: ${reason}`)
+ * })
+ *
+ * const conversation = await chat.open('/ip4/127.0.0.1/tcp/5001/p2p/12D3KooW...')
+ * await conversation.send('hello')
+ * ```
+ *
+ * A conversation is a duplex that `it-pipe` joins: `pipe(lines, conversation, show)`.
+ */
+import type { ComponentLogger, PeerId } from '@libp2p/interface'
+import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { TypedEventTarget } from 'main-event'
+import type { Clock } from '../clock.js'
+import type { PeerError } from '../errors.js'
+import { ChatService } from './chat.js'
+
+export { printable } from './printable.js'
+export { MAX_LINE_BYTES } from './text.js'
+
+export interface ChatInit {
+  /** Conversations that others began with us, at one time; more are reset. @default 32 */
+  maxIncoming?: number
+  /** The same for each connection. @default 4 */
+  maxPerPeer?: number
+  /** How long a peer may leave what we send unread before the conversation is over, in ms. @default 10_000 */
+  stallMs?: number
+  clock?: Clock
+}
+
+/** What the chat needs of its host. A service `peers` is told of broken rules when it stands beside. */
+export interface ChatComponents {
+  registrar: Registrar
+  connectionManager: ConnectionManager
+  logger: ComponentLogger
+}
+
+export interface ChatEvents {
+  /**
+   * A peer began a conversation with us. While nobody listens, they are reset: what nobody would read is not kept. Read it, and
+   * close it when its lines have ended.
+   */
+  conversation: CustomEvent<Conversation>
+}
+
+/** The service. `stop` says goodbye: it closes every conversation in order, and after half a second without order. */
+export interface Chat extends TypedEventTarget<ChatEvents> {
+  /** Open ones, oldest first. */
+  readonly conversations: Conversation[]
+  /**
+   * Begins a conversation, over the connection that is there or a new one. A string is a multiaddr or a peer ID. Each call gives
+   * another conversation.
+   *
+   * @throws ConfigError when a string is neither; UnreachableError when the peer cannot be reached; UnsupportedError when it has
+   * no chat; TimeoutError, StreamLostError, BusyError when no stream comes about; the reason of `signal`
+   */
+  open(target: PeerId | Multiaddr | string, options?: { signal?: AbortSignal }): Promise<Conversation>
+}
+
+/**
+ * Why a conversation is over. `closed`: by us. `stopped`: our host stops. `left`: the other side closed it in order. `lost`: the
+ * connection is gone, the stream was reset, or it ended inside a line. `slow`: the other side did not read what we sent. `too-large`: it
+ * sent a line over the limit.
+ */
+export type EndReason = 'closed' | 'stopped' | 'left' | 'lost' | 'slow' | 'too-large'
+
+export interface Ending {
+  reason: EndReason
+  /** With `lost`, `slow` and `too-large`: what happened, and by its `fault` how bad that was. */
+  error?: PeerError
+}
+
+/**
+ * Lines of text with a peer. Each side closes its own: when the lines have ended, the other side says no more, and may still read
+ * what we send until `close`.
+ *
+ * Iterating gives the lines as they came: anything may be in them, so show them through `printable`. Bytes that are no UTF-8 are
+ * U+FFFD. At most 256 KiB wait to be read, then the other side is made to wait. The iterator never throws: `closed` says why it
+ * ended. Leaving the loop leaves the rest for the next one.
+ */
+export interface Conversation extends AsyncIterable<string> {
+  readonly peer: PeerId
+  /** `inbound`: the peer began it. */
+  readonly direction: 'inbound' | 'outbound'
+  /** Nobody says whether a line has arrived. */
+  readonly delivery: 'unconfirmed'
+  /**
+   * Sends a line. Resolves when the stream has taken it; nobody knows whether it arrives. A rejection may be left alone.
+   *
+   * Rejects with StreamLostError when the conversation is over or closed, and with BusyError when 1,000 lines or 1 MiB wait already.
+   *
+   * @throws ConfigError when `text` holds `\n` or has over 65,536 bytes
+   */
+  send(text: string): Promise<void>
+  /** The lines, for `it-pipe`. */
+  readonly source: AsyncIterable<string>
+  /** Sends each line of a source, then closes our side. Rejects when the conversation is over before. */
+  readonly sink: (source: AsyncIterable<string> | Iterable<string>) => Promise<void>
+  /**
+   * Sends what waits, closes our side, and waits for the other to close its own; after 3 s that is no longer waited for. Resolves
+   * with `closed`, never rejects.
+   */
+  close(): Promise<Ending>
+  /** Resolves when both sides are closed, or all is lost. Never rejects. Lines that came before may still be read. */
+  readonly closed: Promise<Ending>
+}
+
+/**
+ * Makes the service for `createLibp2p({ services: { chat: chat() } })`.
+ *
+ * @throws ConfigError for a limit that cannot work
+ */
+export function chat(init: ChatInit = {}): (components: ChatComponents) => Chat {
+  return (components) => new ChatService(components, init)
+}
