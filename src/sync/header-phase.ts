@@ -1,11 +1,16 @@
 import type { Verdict } from '../chain/index.js'
 import type { Action } from './action.js'
 import { fruitless, refute, standing } from './claims.js'
+import type { Credit } from './credit.js'
 import { HEADERS_PATIENCE_MS, MAX_HEADERS, MAX_HEADERS_BYTES, REST_MS } from './limit.js'
 import type { ChainView, Place, Source } from './source.js'
 
-/** Requests for headers at once; a second begins only when the first is silent. */
+/** Requests for headers at once; a second begins only when the first is silent, or too slow. */
 const MAX_REQUESTS = 4
+/** Time that a header may take: one a request drop by drop keeps nobody else from being asked. */
+const HEADER_MS = 10
+/** A request that is too slow for so long is given up. */
+const LATE_MS = 20_000
 
 /** A page of headers as the chain took it. */
 export interface HeadersPage<Last extends Place & { work: bigint } = Place & { work: bigint }> {
@@ -26,6 +31,8 @@ export interface HeadersAsked {
   readonly from: Place | undefined
   readonly at: number
   movedAt: number
+  /** How many were new. */
+  added: number
   count: number
   bytes: number
 }
@@ -36,22 +43,34 @@ export class HeaderPhase {
   /** Most work of headers that any peer gave while we had less. */
   #best = 0n
 
-  constructor(private readonly view: ChainView) {}
+  constructor(
+    private readonly view: ChainView,
+    private readonly credit: Credit
+  ) {}
 
-  /** Whom to ask now, if anybody: trusted before doubted, then the most claimed work. */
+  /**
+   * Whom to ask now, if anybody: trusted before doubted, who failed least, then the most claimed work; beside a request that is slow
+   * whoever is here longest.
+   */
   next(sources: Iterable<Source>, now: number): Source | undefined {
     const busy = new Set<string>()
     for (const request of this.requests.values()) {
-      if (now - request.movedAt < HEADERS_PATIENCE_MS) return undefined
+      if (now - request.movedAt < HEADERS_PATIENCE_MS && !isSlow(request, HEADERS_PATIENCE_MS, now)) return undefined
       busy.add(request.peer)
     }
     if (this.requests.size >= MAX_REQUESTS) return undefined
     let best: Source | undefined
     for (const source of sources) {
       if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
-      if (standing(source, this.view) === 'open' && (best == null || prefer(source, best))) best = source
+      if (standing(source, this.view) !== 'open') continue
+      if (best == null || prefer(source, best, busy.size === 0)) best = source
     }
     return best
+  }
+
+  /** Is this request to be given up? */
+  late(request: HeadersAsked, now: number): boolean {
+    return isSlow(request, LATE_MS, now)
   }
 
   ask(source: Source, id: number, now: number): Action {
@@ -63,6 +82,7 @@ export class HeaderPhase {
       from,
       at: now,
       movedAt: now,
+      added: 0,
       count: 0,
       bytes: 0
     })
@@ -73,11 +93,13 @@ export class HeaderPhase {
   page(request: HeadersAsked, source: Source, page: HeadersPage, now: number): Action | 'stop' | undefined {
     const { verdict, last } = page
     request.movedAt = now
+    request.added += page.added
     request.count += page.count
     request.bytes += page.bytes
     if (last != null) {
       if (last.work > this.#best && last.work > this.view.head.work) {
         this.#best = last.work
+        this.credit.renew()
         if (source.openSince != null) source.openSince = now
       }
       source.last = last
@@ -111,8 +133,13 @@ export class HeaderPhase {
   }
 }
 
-function prefer(a: Source, b: Source): boolean {
+function isSlow({ at, count }: HeadersAsked, ms: number, now: number): boolean {
+  return now - at >= ms + count * HEADER_MS
+}
+
+function prefer(a: Source, b: Source, byWork: boolean): boolean {
   if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
-  if (a.claim!.work !== b.claim!.work) return a.claim!.work > b.claim!.work
-  return a.fails < b.fails
+  const failures = (source: Source): number => source.fails + source.tries
+  if (failures(a) !== failures(b)) return failures(a) < failures(b)
+  return byWork && a.claim!.work > b.claim!.work
 }

@@ -1,7 +1,8 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
 import { fruitless, holdsUp, type Standing, settle } from './claims.js'
-import { HeaderPhase, type HeadersPage } from './header-phase.js'
+import { Credit } from './credit.js'
+import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
 import { GOSSIP_MS, MAX_BLOCKS_BYTES, MAX_IN_FLIGHT, PARK_DENIALS, REQUEST_MS, REST_MS, STALLED_MS } from './limit.js'
 import { ParkedBranches } from './parked.js'
@@ -20,6 +21,7 @@ export class Planner {
   readonly parked = new ParkedBranches()
   readonly #headers: HeaderPhase
   readonly #imports: ImportStage
+  readonly #credit = new Credit()
   #out: Action[] = []
   #ids = 0
   #state: SyncState = 'idle'
@@ -31,7 +33,7 @@ export class Planner {
     readonly view: ChainView,
     readonly now: () => number
   ) {
-    this.#headers = new HeaderPhase(view)
+    this.#headers = new HeaderPhase(view, this.#credit)
     this.#imports = new ImportStage(view, this.window, this.parked)
     this.#progressAt = now()
   }
@@ -124,9 +126,7 @@ export class Planner {
   /** The answer is whole; `more`: the server stopped at a limit of its own. */
   done(id: number, more: boolean): void {
     const now = this.now()
-    const headers = this.#headers.requests.get(id)
-    const bodies = this.window.requests.get(id)
-    const source = this.#finish(id)
+    const { source, headers, bodies } = this.#finish(id)
     if (source == null) return
     if (headers != null) this.#headers.done(headers, source, more, now)
     if (bodies == null) return
@@ -139,13 +139,13 @@ export class Planner {
   /** The request failed. `none`: nobody's fault, ask again after `retryMs`. */
   failed(id: number, error: { name: string; retryMs?: number | undefined }): void {
     const now = this.now()
-    const bodies = this.window.requests.get(id)
-    const source = this.#finish(id)
+    const { source, headers, bodies } = this.#finish(id)
     if (source == null) return
     if (error.name === 'BusyError') {
       source.restUntil = Math.max(source.restUntil, now + Math.min(error.retryMs ?? REST_MS, 10 * REST_MS))
     } else if (error.name !== 'NotFoundError') {
       source.rest(now, bodies?.got)
+      if (headers?.added === 0) fruitless(source, now, 'it claims more and sends no headers')
     } else if (bodies != null) {
       this.#deny(source, bodies, 1, now)
     } else {
@@ -229,8 +229,8 @@ export class Planner {
   }
 
   #expire(now: number): void {
-    for (const [id, { at }] of [...this.#headers.requests, ...this.window.requests]) {
-      if (now - at < REQUEST_MS) continue
+    for (const [id, request] of [...this.#headers.requests, ...this.window.requests]) {
+      if (now - request.at < REQUEST_MS && !('claim' in request && this.#headers.late(request, now))) continue
       this.failed(id, { name: 'TimeoutError' })
       this.#out.push({ do: 'cancel', id })
     }
@@ -243,15 +243,15 @@ export class Planner {
   }
 
   /** The request is over; its peer has a place free again. */
-  #finish(id: number): Source | undefined {
+  #finish(id: number): { source?: Source | undefined; headers?: HeadersAsked; bodies?: BodiesAsked } {
     const headers = this.#headers.requests.get(id)
     const bodies = this.window.requests.get(id)
-    const peer = (headers ?? bodies)?.peer
-    if (peer == null) return undefined
+    const request = headers ?? bodies
+    if (request == null) return {}
     this.#headers.requests.delete(id)
     if (bodies != null) this.window.forget(bodies)
-    this.free(peer)
-    return this.sources.get(peer)
+    this.free(request.peer)
+    return { source: this.sources.get(request.peer), ...(headers && { headers }), ...(bodies && { bodies }) }
   }
 
   #dropped(request: BodiesAsked): void {
@@ -261,8 +261,9 @@ export class Planner {
 
   #settleState(standings: Map<Source, Standing>, wait: string | undefined, now: number): void {
     const full = [...standings].filter(([source]) => source.full)
-    const held = full.filter(([source, standing]) => holdsUp(source, standing, now)).map(([source]) => source)
+    const open = full.filter(([source, standing]) => holdsUp(source, standing, now)).map(([source]) => source)
     const missing = this.window.slots.length > 0 || this.#imports.busy
+    const held = this.#credit.grants(open.length > 0 && !missing, now) || missing ? open : []
     const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
     if (full.length === 0) this.#become('no-peers', 'no connected peer serves blocks', now)
     else if (!missing && held.length === 0) this.#become('live', undefined, now)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Block, LIARS, Simulation, type Temper, World } from './simulation.js'
+import { Planner } from '../../dist/src/sync/planner.js'
+import { type Block, LIARS, ModelChain, Simulation, type Temper, World } from './simulation.js'
 
 /** Turns the clock until the node stands on `tip` and is live; the failure shows where it stands instead. */
 function expectLiveOn(sim: Simulation, tip: Block, ms = 300_000): void {
@@ -80,6 +81,52 @@ describe('the planner', () => {
       sim.until(() => false, 100_000)
       expect(new Set(sim.states)).toEqual(new Set(['live']))
     }
+  })
+
+  it('asks another for headers beside one that sends them drop by drop', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 3_000)
+    const sim = new Simulation(world)
+    for (const id of ['one', 'two', 'three']) sim.join(id, 'trickler', tip)
+    sim.join('good', 'honest', tip)
+    expectLiveOn(sim, tip, 90_000)
+    expect(sim.charged.size).toBe(0)
+  })
+
+  it('does not refute a claim whose headers come, however often their stream breaks', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 100)
+    const path = world.path(tip)
+    const chain = new ModelChain(world)
+    let time = 1_000_000
+    const planner = new Planner(chain, () => time)
+    planner.offer({ id: 'a', role: 'full', lowest: 0, head: tip })
+    for (let from = 1; from < 50; from += 10) {
+      const asked = planner.evaluate().find((action) => action.do === 'headers')!
+      const page = path.slice(from, from + 10)
+      planner.headers(asked.id, { count: 10, bytes: 1_000, ...chain.addHeaders(page) })
+      planner.failed(asked.id, { name: 'StreamLostError' })
+      time += 20_000
+    }
+    expect(planner.sources.get('a')).toMatchObject({ tries: 0, doubt: undefined })
+  })
+
+  it('is not kept from live by liars that come and go', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world)
+    sim.join('good', 'honest', tip)
+    expectLiveOn(sim, tip)
+    let live = 0
+    for (let at = 0; at < 1_200; at++) {
+      sim.at(at * 1_000, () => {
+        if (at % 50 === 0) sim.leave(`liar ${at / 50 - 1}`)
+        if (at % 50 === 1) sim.join(`liar ${Math.floor(at / 50)}`, 'silent', world.grow(tip, 100))
+        if (sim.planner.state === 'live') live++
+      })
+    }
+    sim.until(() => false, 1_201_000)
+    expect(live / 1_200).toBeGreaterThan(0.8)
   })
 
   it('refutes such a claim after three answers in vain', () => {

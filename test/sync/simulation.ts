@@ -196,6 +196,8 @@ export type Temper =
   | 'miser'
   /** Pages of one header, and always more to come. */
   | 'dripper'
+  /** A header that we know every 4.9 s, and never an end. */
+  | 'trickler'
   /** Serves by hash whatever it ever heard of, also beside its chain. */
   | 'keeper'
   /** Says that it is busy. */
@@ -286,7 +288,7 @@ export class Simulation {
   #offer({ id, temper, tip, lowest }: SimulatedPeer): void {
     const { hash, height, work } = tip
     const claim =
-      temper === 'boaster' || temper === 'dripper'
+      temper === 'boaster' || temper === 'dripper' || temper === 'trickler'
         ? { hash: new Uint8Array(32).fill(0xee), height: height + 1_000, work: 2n ** 200n }
         : { hash, height, work }
     this.planner.offer({ id, role: 'full', lowest, head: claim })
@@ -347,6 +349,10 @@ export class Simulation {
     const path = this.world.path(peer.tip)
     let common = this.world.byKey.get(toHex((from ?? this.chain.target).hash))!
     while (path[common.height] !== common) common = common.parent!
+    if (peer.temper === 'trickler') {
+      this.#trickle(id)
+      return
+    }
     const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : 2_000
     const blocks = path.slice(common.height + 1, common.height + 1 + count)
     this.#later(id, peer.temper === 'slow' ? 300 : 20, () => {
@@ -354,6 +360,15 @@ export class Simulation {
       this.planner.headers(id, { count: blocks.length, bytes: blocks.length * 100, added, verdict, last })
       if (this.#open.has(id)) this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
       this.#open.delete(id)
+    })
+  }
+
+  #trickle(id: number, ms = 4_900): void {
+    if (ms > 115_000) this.#fail(id, 0, 'TimeoutError')
+    this.#later(id, 4_900, () => {
+      const { added, verdict, last } = this.chain.addHeaders([this.world.genesis])
+      this.planner.headers(id, { count: 1, bytes: 100, added, verdict, last })
+      this.#trickle(id, ms + 4_900)
     })
   }
 
