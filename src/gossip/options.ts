@@ -5,13 +5,15 @@ import { messageId } from './message-id.js'
 /** How long a verdict may take, in ms. gossipsub forgets a message after `mcacheLength` heartbeats: it must outlive this. */
 export const HOLD_MS = 25_000
 
-/** Two nodes must agree on these, or a message that one takes is lost on the other. */
+/** Without these, messages are lost: here, or on a node that has them otherwise. */
 const FIXED = {
   globalSignaturePolicy: 'StrictNoSign',
   asyncValidation: true,
   fallbackToFloodsub: false,
   allowPublishToZeroTopicPeers: true,
   ignoreDuplicatePublishError: true,
+  // it would pass by what keeps streams from overflowing
+  batchPublish: false,
   emitSelf: false
 } as const satisfies Partial<GossipsubOpts>
 

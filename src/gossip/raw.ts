@@ -1,5 +1,6 @@
 import type { GossipSub } from '@libp2p/gossipsub'
 import type { PeerId, Startable, Stream } from '@libp2p/interface'
+import type { Uint8ArrayList } from 'uint8arraylist'
 
 /** A message as gossipsub passes it on. */
 export interface RawMessage {
@@ -20,10 +21,18 @@ export interface RawRpc {
   control?: { ihave: RawHave[]; iwant: object[]; graft: object[]; prune: object[]; idontwant: object[] }
 }
 
+/** Our stream to a peer. */
+export interface RawOutbound {
+  readonly rawStream: Stream
+  /** Puts the length before the RPC. */
+  push(rpc: Uint8Array): void
+  pushPrefixed(bytes: Uint8ArrayList): void
+}
+
 /** gossipsub 17 has these at run time; its interface leaves them out. Everything of it that this room reaches into is here. */
 export interface RawGossipsub extends GossipSub, Startable {
   /** By peer ID. One whose stream is dead may stay in it. */
-  readonly streamsOutbound: Map<string, { readonly rawStream: Stream }>
+  readonly streamsOutbound: Map<string, RawOutbound>
   readonly streamsInbound: Map<string, { readonly rawStream: Stream }>
   /** What is told to a peer with the next RPC, whatever that is for. */
   readonly gossip: Map<string, RawHave[]>

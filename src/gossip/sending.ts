@@ -1,4 +1,6 @@
-import type { RawGossipsub, RawHave, RawRpc } from './raw.js'
+import { encode as varint } from 'uint8-varint'
+import { Uint8ArrayList } from 'uint8arraylist'
+import type { RawGossipsub, RawHave, RawOutbound, RawRpc } from './raw.js'
 
 /** Message IDs of one RPC that carries nothing else; 22 bytes each. gossipsub names up to 5,000 a topic, beside whatever it sends. */
 const MAX_HAVES = 1_000
@@ -17,11 +19,13 @@ export interface SendingInit {
  */
 export function boundSending(pubsub: RawGossipsub, init: SendingInit): void {
   const send = pubsub.sendRpc.bind(pubsub)
+  const widened = new WeakSet<RawOutbound>()
   pubsub.sendRpc = (peer: string, rpc: RawRpc): boolean => {
     if (rpc.messages.length > 0) {
-      const stream = pubsub.streamsOutbound.get(peer)?.rawStream
-      if (stream == null || stream.status !== 'open') return false
-      const held = stream.writeBufferLength
+      const out = pubsub.streamsOutbound.get(peer)
+      if (out?.rawStream.status !== 'open') return false
+      if (!widened.has(out)) widened.add(widen(out))
+      const held = out.rawStream.writeBufferLength
       const bytes = rpc.messages.reduce((sum, { data }) => sum + (data?.byteLength ?? 0), 0)
       if (!init.takes(peer, held)) return false
       if (held + bytes + 65_536 > init.maxBufferedBytes) return false
@@ -35,6 +39,12 @@ export function boundSending(pubsub: RawGossipsub, init: SendingInit): void {
     }
     return send(peer, rpc)
   }
+}
+
+/** gossipsub puts the length before an RPC with a function that refuses more than 4 MiB, whatever it was told to accept. */
+function widen(out: RawOutbound): RawOutbound {
+  out.push = (rpc) => out.pushPrefixed(new Uint8ArrayList(varint(rpc.byteLength), rpc))
+  return out
 }
 
 function rpcOf(ihave: RawHave[]): RawRpc {

@@ -1,6 +1,7 @@
 import { type Identify, identify } from '@libp2p/identify'
 import type { Stream } from '@libp2p/interface'
 import { messageId, type Topic } from 'blockwire/gossip'
+import type { Uint8ArrayList } from 'uint8arraylist'
 import { describe, expect, it } from 'vitest'
 import { bytes, changed, type Host, type HostInit, host, line, meshed, text, until } from './hosts.js'
 
@@ -13,7 +14,7 @@ interface Member extends Host {
 
 /** What these tests reach into. */
 interface Inner {
-  streamsOutbound: Map<string, { rawStream: Stream; push(rpc: Uint8Array): void }>
+  streamsOutbound: Map<string, { rawStream: Stream; pushPrefixed(rpc: Uint8ArrayList): void }>
   streamsInbound: Map<string, { rawStream: Stream }>
   gossip: Map<string, { topicID: string; messageIDs: Uint8Array[] }[]>
   sendRpc(peer: string, rpc: object): boolean
@@ -69,8 +70,8 @@ async function speaks(a: Member, b: Member): Promise<void> {
 function largest(a: Host, b: Host): { readonly bytes: number } {
   const seen = { bytes: 0 }
   const out = inner(a).streamsOutbound.get(idOf(b))!
-  const push = out.push.bind(out)
-  out.push = (rpc) => {
+  const push = out.pushPrefixed.bind(out)
+  out.pushPrefixed = (rpc) => {
     seen.bytes = Math.max(seen.bytes, rpc.byteLength)
     push(rpc)
   }
@@ -139,6 +140,7 @@ describe('what a peer asks for by ID', () => {
     const sent = largest(a, c)
     await until('c to have five', () => c.got.length === 5)
     expect(c.got.toSorted()).toEqual(['large 0', 'large 1', 'large 2', 'large 3', 'large 4'])
+    expect(sent.bytes).toBeGreaterThan(MIB)
     expect(sent.bytes).toBeLessThan(MIB + 65_536)
     expect(inner(a).streamsOutbound.get(idOf(c))?.rawStream.status).toBe('open')
     await speaks(a, c)
@@ -163,8 +165,8 @@ describe('what a peer asks for by ID', () => {
     const out = inner(a).streamsOutbound.get(idOf(b))!
     const topics: string[] = []
     let held = 0
-    out.push = (rpc) => {
-      const name = Buffer.from(rpc.subarray(-80)).toString('latin1')
+    out.pushPrefixed = (rpc) => {
+      const name = Buffer.from(rpc.subarray(Math.max(0, rpc.byteLength - 80))).toString('latin1')
       if (rpc.byteLength < 60_000) return
       topics.push(name.includes('/blocks/1') ? 'blocks' : 'news')
       held += rpc.byteLength
@@ -206,7 +208,17 @@ describe('what a peer is sent', () => {
     data.set(bytes('largest'))
     await a.topic.publish(data)
     await until('b to get it', () => b.got.length === 1)
+    expect(sent.bytes).toBeGreaterThan(65_536)
     expect(sent.bytes).toBeLessThan(3 * 65_536 + 65_536)
+  })
+
+  it('may be one message over 4 MiB, which gossipsub itself refuses to send', async () => {
+    const large = { maxBytes: 5 * MIB, gossip: { maxMessageBytes: 5 * MIB } }
+    const [a, b] = await pair(large, large)
+    const data = new Uint8Array(5 * MIB)
+    data.set(bytes('five MiB'))
+    expect(await a.topic.publish(data)).toEqual({ recipients: 1 })
+    await until('b to get it', () => b.got.length === 1)
   })
 
   it('holds nothing but topic and data, whatever the sender put beside them', async () => {
@@ -218,6 +230,7 @@ describe('what a peer is sent', () => {
     inner(a).sendRpc = Object.getPrototypeOf(a.gossip.pubsub).sendRpc
     expect(inner(a).sendRpc(idOf(b), { subscriptions: [], messages: [message] })).toBe(true)
     await until('c to get it', () => c.got.length === 1)
+    expect(sent.bytes).toBeGreaterThan(30)
     expect(sent.bytes).toBeLessThan(1_000)
   })
 
@@ -234,6 +247,28 @@ describe('what a peer is sent', () => {
     expect(sent).toBeLessThan(600)
     await until('b to get what was sent', () => b.got.length === sent)
     expect(rawStream.status).toBe('open')
+  })
+})
+
+describe('a flood of transactions', () => {
+  it('does not hold up a block', async () => {
+    const [a, b] = await pair()
+    const blocks = [a, b].map(({ gossip }) => gossip.topic('blocks', { maxBytes: 65_536, priority: 10 }))
+    await meshed('blocks', a, b)
+    let before = -1
+    blocks[1]!.addEventListener('message', () => {
+      before = b.got.length
+    })
+    const flood = Array.from({ length: 500 }, (_, i) => {
+      const data = new Uint8Array(65_536)
+      data.set(bytes(`tx ${i}`))
+      return a.topic.publish(data)
+    })
+    await blocks[0]!.publish(bytes('block'))
+    await Promise.all(flood)
+    await until('all to come', () => b.got.length === 500 && before >= 0)
+    // what its stream held already
+    expect(before).toBeLessThan(40)
   })
 })
 

@@ -36,6 +36,7 @@ describe("gossipsub's options", () => {
     ['asyncValidation', { asyncValidation: false }],
     ['fallbackToFloodsub', { fallbackToFloodsub: true }],
     ['allowPublishToZeroTopicPeers', { allowPublishToZeroTopicPeers: false }],
+    ['batchPublish', { batchPublish: true }],
     ['msgIdFn', { msgIdFn: () => new Uint8Array(20) }],
     ['fastMsgIdFn', { fastMsgIdFn: () => 'same' }],
     ['mcacheLength', { mcacheLength: 5 }],
