@@ -178,6 +178,15 @@ export class UnreachableError extends BlockwireError {
   }
 }
 
+/** Nobody is here to say something to. */
+export class ChatAloneError extends BlockwireError {
+  constructor() {
+    super('ChatAloneError', 'BW_CHAT_ALONE', 'nobody is here: the line was not sent', {
+      fix: 'wait until somebody joins, and say it again'
+    })
+  }
+}
+
 /** The running Node is too old. */
 export class NodeVersionError extends BlockwireError {
   constructor(found: string) {

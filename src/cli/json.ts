@@ -13,17 +13,18 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   stopped: ['height', 'hash']
 }
 
-/**
- * An event as one line of JSON, without the newline; undefined for events that are for people only. Characters that a terminal
- * would obey are escaped, so that the line may be printed as it is.
- */
+/** An event as one line of JSON, without the newline; undefined for events that are for people only. */
 export function jsonLine(event: NodeEvent): string | undefined {
   const fields = FIELDS[event.event]
   if (fields == null) return undefined
   const all = event as unknown as Record<string, unknown>
-  const line = JSON.stringify(Object.fromEntries(['event', ...fields].map((field) => [field, all[field]])))
-  return line.replace(
-    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+  return jsonText(Object.fromEntries(['event', ...fields].map((field) => [field, all[field]])))
+}
+
+/** A value as JSON in one line. Characters that a terminal would obey are escaped, so that it may be printed as it is. */
+export function jsonText(value: object): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
   )
 }

@@ -1,23 +1,19 @@
-import { createHash } from 'node:crypto'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { PrivateKey } from '@libp2p/interface'
 import type { Report } from '../../examples/mining-node/event.js'
 import { type MiningNode, NETWORK, startMiningNode } from '../../examples/mining-node/index.js'
 import { type Output, openOutput } from '../../examples/mining-node/output.js'
-import { PortTakenError } from '../errors.js'
 import { toHex } from '../hex.js'
+import { debugKey } from './debug-key.js'
 import { failureLines, failureOf } from './failure.js'
 import { HumanScreen } from './human.js'
+import { invocation } from './invocation.js'
 import { jsonLine } from './json.js'
 import { DEFAULT_PORT, listenAddress, type NodeOptions } from './option.js'
-import { choosePort, freePort, isTaken } from './port.js'
+import { startOnPort } from './port.js'
 import { DEBUG_IDENTITY, type Welcome } from './screen.js'
 import { stopRequest } from './stop.js'
 
 /** Time for a clean end; after it the process ends anyway, which the store survives. */
 const STOP_MS = 1_700
-/** How often a port may be taken between looking and listening. */
-const MAX_TRIES = 5
 
 /** Runs `blockwire node` until it is told to stop. Resolves with the exit code. */
 export async function runNode(options: NodeOptions, version: string): Promise<number> {
@@ -57,18 +53,9 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
 }
 
 /** Starts on the port asked for, or on the first free one from the default on. */
-async function start(options: NodeOptions, report: Report): Promise<{ running: MiningNode; port: number }> {
-  for (let tries = 1; ; tries++) {
-    const port = await choosePort(options.host, options.port)
-    try {
-      return { running: await startOn(port, options, report), port }
-    } catch (err) {
-      if (!isTaken(err)) throw err
-      // somebody was faster
-      if (options.port == null && tries < MAX_TRIES) continue
-      throw new PortTakenError(options.host, port, await freePort(options.host, port + 1))
-    }
-  }
+function start(options: NodeOptions, report: Report): Promise<{ running: MiningNode; port: number }> {
+  const { host, port } = options
+  return startOnPort({ host, asked: port, first: DEFAULT_PORT }, (free) => startOn(free, options, report))
 }
 
 async function startOn(port: number, options: NodeOptions, report: Report): Promise<MiningNode> {
@@ -107,8 +94,7 @@ function welcomeOf(
     height: chain.head.height,
     debugIdentity: options.debugIdentity,
     multiaddrs,
-    // in a checkout `npx blockwire` would look for a package of that name
-    program: process.env.npm_lifecycle_event === 'blockwire' ? 'npm run blockwire --' : 'npx blockwire',
+    program: invocation(),
     blockTime: options.blockTime
   }
 }
@@ -130,10 +116,4 @@ function reportJson(output: Output): Report {
     const line = jsonLine(event)
     if (line != null) output.line(line)
   }
-}
-
-/** The same for everyone who knows the port: never for a node that matters. */
-async function debugKey(port: number): Promise<PrivateKey> {
-  const seed = createHash('sha256').update(`blockwire-debug-${port}`).digest()
-  return generateKeyPairFromSeed('Ed25519', seed)
 }

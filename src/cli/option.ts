@@ -83,29 +83,35 @@ export function parseRole(text: string): 'full' | 'seed' {
 
 /** Adds one `--seed` to those before it: multiaddrs with a peer ID, between commas. */
 export function parseSeeds(text: string, before: string[] = []): string[] {
-  const seeds = list(text).map((item) => {
-    const address = parseAddress('--seed', item)
+  return parsePeers('--seed', text, before, 'peer ID')
+}
+
+/** Adds one `--dial` to those before it: multiaddrs, between commas. */
+export function parseDial(text: string, before: string[] = []): string[] {
+  return parsePeers('--dial', text, before)
+}
+
+function parsePeers(option: string, text: string, before: string[], needed?: 'peer ID'): string[] {
+  const peers = list(text).map((item) => {
+    const address = parseAddress(option, item)
     const id = address.getComponents().at(-1)
-    if (id?.name !== 'p2p') {
-      throw new ConfigError('--seed', `'${item}' does not end in /p2p/<peer ID>`, {
+    if (needed != null && id?.name !== 'p2p') {
+      throw new ConfigError(option, `'${item}' does not end in /p2p/<peer ID>`, {
         fix: `take the whole address that the other node shows, like ${SEED_SHAPE}`
       })
     }
     try {
-      peerIdFromString(id.value ?? '')
+      if (id?.name === 'p2p') peerIdFromString(id.value ?? '')
     } catch (cause) {
-      throw new ConfigError('--seed', `'${item}' has a damaged peer ID`, {
-        fix: 'copy the address again, whole',
-        cause
-      })
+      throw new ConfigError(option, `'${item}' has a damaged peer ID`, { fix: 'copy the address again, whole', cause })
     }
     if (!address.getComponents().some(({ name }) => name === 'tcp')) {
-      throw new ConfigError('--seed', `'${item}' is not a TCP address`, { fix: `write it like ${SEED_SHAPE}` })
+      throw new ConfigError(option, `'${item}' is not a TCP address`, { fix: `write it like ${SEED_SHAPE}` })
     }
     return address.toString()
   })
-  if (seeds.length === 0) throw new ConfigError('--seed', 'is empty', { fix: `write it like ${SEED_SHAPE}` })
-  return [...new Set([...before, ...seeds])]
+  if (peers.length === 0) throw new ConfigError(option, 'is empty', { fix: `write it like ${SEED_SHAPE}` })
+  return [...new Set([...before, ...peers])]
 }
 
 /** Adds one `--announce` to those before it. */
@@ -124,12 +130,16 @@ export function checkTogether(options: NodeOptions): NodeOptions {
       fix: 'leave one of them out'
     })
   }
+  checkDebugIdentity({ debugIdentity, port })
+  return options
+}
+
+export function checkDebugIdentity({ debugIdentity, port }: Pick<NodeOptions, 'debugIdentity' | 'port'>): void {
   if (debugIdentity && port === 0) {
     throw new ConfigError('--debug-identity', 'makes the identity from the port, and --port 0 is any port', {
       fix: 'choose a port'
     })
   }
-  return options
 }
 
 /** Multiaddr to listen on. */

@@ -2,6 +2,9 @@ import { createServer } from 'node:net'
 import { ConfigError, PortTakenError } from '../errors.js'
 import { DEFAULT_PORT } from './option.js'
 
+/** How often a port may be taken between looking and listening. */
+const MAX_RACES = 5
+
 /** How many ports after the first are tried. */
 const TRIES = 100
 
@@ -30,22 +33,49 @@ export async function freePort(host: string, from: number, free = isFree): Promi
 }
 
 /**
- * The port to listen on: the one asked for, or the default or the next free one after it.
+ * The port to listen on: the one asked for, or `first` or the next free one after it.
  *
  * @throws PortTakenError when the one asked for is taken; it names the next free one
  */
-export async function choosePort(host: string, asked: number | undefined, free = isFree): Promise<number> {
+export async function choosePort(
+  host: string,
+  asked: number | undefined,
+  free = isFree,
+  first = DEFAULT_PORT
+): Promise<number> {
   if (asked === 0) {
     await free(host, 0)
     return 0
   }
-  const found = await freePort(host, asked ?? DEFAULT_PORT, free)
-  if (found == null || (asked != null && found !== asked)) throw new PortTakenError(host, asked ?? DEFAULT_PORT, found)
+  const found = await freePort(host, asked ?? first, free)
+  if (found == null || (asked != null && found !== asked)) throw new PortTakenError(host, asked ?? first, found)
   return found
 }
 
+/**
+ * Starts what listens, on the port that `choosePort` gives.
+ *
+ * @throws PortTakenError, and what `start` throws
+ */
+export async function startOnPort<T>(
+  { host, asked, first }: { host: string; asked: number | undefined; first: number },
+  start: (port: number) => Promise<T>
+): Promise<{ running: T; port: number }> {
+  for (let tries = 1; ; tries++) {
+    const port = await choosePort(host, asked, isFree, first)
+    try {
+      return { running: await start(port), port }
+    } catch (err) {
+      if (!isTaken(err)) throw err
+      // somebody was faster
+      if (asked == null && tries < MAX_RACES) continue
+      throw new PortTakenError(host, port, await freePort(host, port + 1))
+    }
+  }
+}
+
 /** Did a node fail to start because somebody took the port after we had looked? libp2p says so in its text only. */
-export function isTaken(err: unknown): boolean {
+function isTaken(err: unknown): boolean {
   return err instanceof Error && (err.name === 'PortTakenError' || err.message.includes('EADDRINUSE'))
 }
 

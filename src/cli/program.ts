@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../errors.js'
+import { addChat, type ChatOptions } from './chat-command.js'
 import { type Failure, failureLines, failureOf } from './failure.js'
 import {
   checkTogether,
@@ -20,6 +21,7 @@ import {
 /** What runs behind each command. */
 export interface Actions {
   node(options: NodeOptions): Promise<number>
+  chat(options: ChatOptions): Promise<number>
 }
 
 /** Where help and errors are written. */
@@ -46,6 +48,10 @@ export async function main(args: string[]): Promise<void> {
       // loaded only now: --help and a wrong option need no network
       const { runNode } = await import('./node.js')
       return runNode(options, version)
+    },
+    async chat(options) {
+      const { runChat } = await import('./chat.js')
+      return runChat(options, version)
     }
   }).catch(fail)
   process.exit(code)
@@ -60,14 +66,17 @@ export async function run(
 ): Promise<number> {
   let exit = 0
   const program = new Command('blockwire')
-    .description('The network of a blockchain: run a node of a small proof-of-work chain.')
+    .description('The network of a blockchain: run a node of a small proof-of-work chain, or talk with others.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .exitOverride()
     .configureOutput({ writeOut: streams.out, writeErr: streams.err, outputError: () => {} })
-    .addHelpText('after', '\nExamples:\n  $ blockwire node --mine\n  $ blockwire node --help\n')
+    .addHelpText('after', '\nExamples:\n  $ blockwire node --mine\n  $ blockwire chat\n  $ blockwire node --help\n')
   addNode(program, version, async (options) => {
     exit = await actions.node(options)
+  })
+  addChat(program, version, async (options) => {
+    exit = await actions.chat(options)
   })
   let at = 'blockwire'
   program.hook('preSubcommand', (_program, sub) => {

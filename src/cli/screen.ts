@@ -31,9 +31,6 @@ export const DEBUG_IDENTITY = '--debug-identity: anyone can make this key; for t
 
 export function welcomeLines(welcome: Welcome): string[] {
   const { version, network, genesis, readyMs, data, height, program, blockTime } = welcome
-  const addresses = dialable(welcome.multiaddrs)
-  const near = addresses.find(({ reach }) => reach === 'this computer') ?? addresses[0]
-  const far = addresses.find(({ reach }) => reach === 'other computers')
   const command = (address: string): string =>
     `${program} node --seed ${address}${blockTime == null ? '' : ` --block-time ${blockTime}`}`
   return [
@@ -47,9 +44,19 @@ export function welcomeLines(welcome: Welcome): string[] {
     ),
     ...(welcome.movedTo == null ? [] : [row('port', `${DEFAULT_PORT} is taken, using ${welcome.movedTo}`)]),
     ...(welcome.debugIdentity ? [row('warning', DEBUG_IDENTITY)] : []),
+    ...addressLines(welcome.multiaddrs, command, 'see --host and --announce')
+  ]
+}
+
+/** Where others reach us, and the commands for it; `hint` is what to do where nobody can. */
+export function addressLines(multiaddrs: string[], command: (address: string) => string, hint: string): string[] {
+  const addresses = dialable(multiaddrs)
+  const near = addresses.find(({ reach }) => reach === 'this computer') ?? addresses[0]
+  const far = addresses.find(({ reach }) => reach === 'other computers')
+  return [
     ...addresses.map(({ address, reach }) => row('address', `${address}   ${reach}`)),
     ...(near == null
-      ? [row('address', 'none that others can dial; see --host and --announce')]
+      ? [row('address', `none that others can dial; ${hint}`)]
       : [row('next', `in another terminal:  ${command(near.address)}`)]),
     ...(far == null || far === near ? [] : [row('', `on another computer:  ${command(far.address)}`)])
   ]
@@ -98,6 +105,7 @@ export function logLine(line: Line, now: number, colour: boolean): string {
   return `${clockTime(now)}  ${colour ? styleText(style[line.tone], word, { validateStream: false }) : word} ${line.text}`
 }
 
-function row(label: string, text: string): string {
+/** A line of the first screen. */
+export function row(label: string, text: string): string {
   return `  ${label.padEnd(8)} ${text}`
 }

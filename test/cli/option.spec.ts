@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import {
   listenAddress,
   parseBlockTime,
+  parseDial,
   parseHost,
   parseName,
   parsePort,
@@ -28,6 +29,9 @@ async function parse(...args: string[]) {
       async node(options) {
         got = options
         return 0
+      },
+      async chat() {
+        throw new Error('not the chat')
       }
     },
     {
@@ -157,7 +161,7 @@ describe('blockwire node: its options', () => {
     fc.assert(
       fc.property(
         fc.string(),
-        fc.constantFrom(parsePort, parseThreads, parseBlockTime, parseHost, parseName, parseSeeds),
+        fc.constantFrom(parsePort, parseThreads, parseBlockTime, parseHost, parseName, parseSeeds, parseDial),
         (text, parser) => {
           try {
             parser(text)

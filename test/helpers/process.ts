@@ -36,9 +36,9 @@ export class Program {
   /** What is waited for, in any of the programs: a condition may look at several. */
   static #watchers = new Set<() => void>()
 
-  constructor(file: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+  constructor(file: string, args: string[], env: NodeJS.ProcessEnv = {}, stdin: 'ignore' | 'pipe' = 'ignore') {
     this.child = spawn(process.execPath, [file, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: [stdin, 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...env }
     })
     Program.#all.add(this)
@@ -77,6 +77,15 @@ export class Program {
   static node(...args: string[]): Program {
     const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
     return Program.cli('node', '--json', '--host', '127.0.0.1', ...port, ...args)
+  }
+
+  /** `blockwire chat ...args` on this computer, on a free port unless `args` name one, with a stdin to `type` into. */
+  static chat(...args: string[]): Program {
+    const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
+    const program = new Program(CLI, ['chat', '--host', '127.0.0.1', ...port, ...args], {}, 'pipe')
+    // a program that has ended reads no more, which is what some tests are about
+    program.child.stdin!.on('error', () => {})
+    return program
   }
 
   /** Runs to its end. */
@@ -144,6 +153,11 @@ export class Program {
   /** The node stays connected and follows the others. */
   stopMining(): void {
     this.child.send('stop mining')
+  }
+
+  /** Writes to its stdin. */
+  type(text: string): void {
+    this.child.stdin!.write(text)
   }
 
   /** Sends a signal and resolves with the exit code. */

@@ -1,0 +1,349 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:net'
+import { multiaddr } from '@multiformats/multiaddr'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { ChatOptions } from '../../dist/src/cli/chat-command.js'
+import { chatLine } from '../../dist/src/cli/chat-screen.js'
+import { run } from '../../dist/src/cli/program.js'
+import { bareHost, stopHosts } from '../chat/hosts.js'
+import { type CliEvent, Program } from '../helpers/process.js'
+
+const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+const servers: Server[] = []
+
+afterEach(async () => {
+  await Program.killAll()
+  await stopHosts()
+  for (const server of servers.splice(0)) server.close()
+})
+
+/** Listens on 127.0.0.1; false when somebody else already does. */
+async function occupy(port: number): Promise<number> {
+  const server = createServer()
+  servers.push(server)
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening').catch(() => {})
+  const address = server.address()
+  return address != null && typeof address === 'object' ? address.port : port
+}
+
+const line = (text: string) => (event: CliEvent) => event.text === text
+
+/** A chat that writes events, and who it is. */
+async function jsonChat(...args: string[]): Promise<{ chat: Program; address: string; id: string }> {
+  const chat = Program.chat('--json', ...args)
+  const address = await chat.address()
+  return { chat, address, id: address.split('/').at(-1)! }
+}
+
+describe('two chats', () => {
+  it('talk both ways with the command that the listener shows, and end on Ctrl-C', async () => {
+    const listener = Program.chat()
+    await listener.until('the first screen', () => listener.stdout.includes('next'))
+    const command = /npx blockwire chat --dial (\/ip4\/127\.0\.0\.1\/tcp\/[1-9]\d*\/p2p\/(\w+))/.exec(listener.stdout)
+    expect(command, listener.tail()).not.toBeNull()
+
+    const { chat: dialler, id } = await jsonChat('--dial', command![1]!)
+    await dialler.event('conversation', ({ peer }) => peer === command![2])
+    await listener.until('who joined', () => listener.stdout.includes(`-- ${id.slice(-8)} joined`))
+    dialler.type('hello 小明\n')
+    await listener.until('the line', () => listener.stdout.includes(`${id.slice(-8)}  hello 小明`))
+    listener.type('hi yourself\n')
+    await dialler.event('line', line('hi yourself'))
+
+    const since = Date.now()
+    expect(await listener.signal('SIGINT')).toBe(0)
+    expect(Date.now() - since).toBeLessThan(2_000)
+    expect(await dialler.event('closed')).toEqual({ event: 'closed', peer: command![2], reason: 'left' })
+    expect(listener.stdout + listener.stderr).not.toContain('\u001b')
+    expect(listener.stderr).toBe('')
+    expect(await dialler.signal('SIGTERM')).toBe(0)
+  })
+
+  it('write nothing but events with --json, one object a line', async () => {
+    const { chat: listener, address, id } = await jsonChat()
+    const { chat: dialler, id: other } = await jsonChat('-d', address)
+    await dialler.event('conversation')
+    dialler.type('bad \u001b[2J\u009b\u202e\r\nü\n')
+    await listener.event('line', line('ü'))
+    await dialler.signal('SIGINT')
+    await listener.event('closed')
+    await listener.signal('SIGINT')
+    expect(listener.events).toEqual([
+      { event: 'listening', multiaddrs: [address] },
+      { event: 'conversation', peer: other },
+      { event: 'line', peer: other, text: 'bad \u001b[2J\u009b\u202e' },
+      { event: 'line', peer: other, text: 'ü' },
+      { event: 'closed', peer: other, reason: 'left' },
+      { event: 'stopped' }
+    ])
+    expect(listener.stdout.trimEnd().split('\n')).toHaveLength(listener.events.length)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(listener.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+    expect(dialler.events.slice(1)).toEqual([
+      { event: 'conversation', peer: id },
+      { event: 'closed', peer: id, reason: 'stopped' },
+      { event: 'stopped' }
+    ])
+    expect(listener.stderr + dialler.stderr).toBe('')
+  })
+})
+
+describe('three chats', () => {
+  it('talk each with each, and go on when one is killed, saying who is gone', async () => {
+    const a = await jsonChat()
+    const b = await jsonChat('-d', a.address)
+    await b.chat.event('conversation')
+    const c = await jsonChat('-d', a.address, '-d', b.address)
+    const all = [a, b, c]
+    for (const { chat, id } of all) {
+      for (const other of all) if (other.id !== id) await chat.event('conversation', ({ peer }) => peer === other.id)
+    }
+    for (const { chat, id } of all) {
+      chat.type(`I am ${id}\n`)
+      for (const other of all) if (other.id !== id) await other.chat.event('line', line(`I am ${id}`))
+    }
+    for (const { chat } of all) expect(chat.events.filter(({ event }) => event === 'line')).toHaveLength(2)
+
+    a.chat.child.kill('SIGKILL')
+    for (const { chat } of [b, c]) {
+      expect(await chat.event('closed')).toEqual({ event: 'closed', peer: a.id, reason: 'lost' })
+    }
+    b.chat.type('only two of us\n')
+    await c.chat.event('line', line('only two of us'))
+    expect(await Promise.all([b.chat.signal('SIGINT'), c.chat.signal('SIGINT')])).toEqual([0, 0])
+    expect(b.chat.stderr + c.chat.stderr).toBe('')
+  })
+
+  it('show people who is gone, and how', async () => {
+    const listener = Program.chat()
+    await listener.until('the first screen', () => listener.stdout.includes('next'))
+    const address = /--dial (\S+)/.exec(listener.stdout)![1]!
+    const [killed, leaving] = [await jsonChat('-d', address), await jsonChat('-d', address)]
+    await listener.until('both', () => listener.stdout.split('joined').length === 3)
+    killed.chat.child.kill('SIGKILL')
+    await listener.until('who was killed', () =>
+      listener.stdout.includes(`-- ${killed.id.slice(-8)} left: the connection was lost\n`)
+    )
+    await leaving.chat.signal('SIGINT')
+    await listener.until('who left', () => listener.stdout.includes(`-- ${leaving.id.slice(-8)} left\n`))
+    expect(await listener.signal('SIGINT')).toBe(0)
+  })
+})
+
+describe('a pipe', () => {
+  it('is said whole, its last line without an end too, and the program ends', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const dialler = Program.chat('-d', address)
+    const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index}`)
+    dialler.child.stdin!.end(lines.join('\n'))
+    expect(await dialler.exit).toBe(0)
+    expect((await listener.event('closed')).reason).toBe('left')
+    expect(listener.events.filter(({ event }) => event === 'line').map(({ text }) => text)).toEqual(lines)
+    expect(listener.code).toBeUndefined()
+  })
+
+  it('of a listener waits for somebody to hear it', async () => {
+    const { chat: listener, address } = await jsonChat()
+    listener.child.stdin!.end('patience\n')
+    const { chat: dialler } = await jsonChat('-d', address)
+    await dialler.event('line', line('patience'))
+    dialler.type('thanks\n')
+    await listener.event('line', line('thanks'))
+  })
+
+  it('is not needed: with /dev/null as its stdin a chat listens', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const dialler = Program.cli('chat', '--json', '--host', '127.0.0.1', '-p', '0', '-d', address)
+    await dialler.event('conversation')
+    listener.type('still there?\n')
+    await dialler.event('line', line('still there?'))
+    expect(await dialler.signal('SIGINT')).toBe(0)
+  })
+
+  it('that could not be said in whole is an exit code of 1, with the reason', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const dialler = Program.chat('--json', '-d', address)
+    dialler.child.stdin!.end(`${'x'.repeat(65_537)}\nfine\n`)
+    expect(await dialler.exit).toBe(1)
+    await listener.event('line', line('fine'))
+    expect(await dialler.event('error')).toMatchObject({ code: 'BW_CONFIG', message: expect.stringContaining('65537') })
+  })
+
+  it('that nobody hears any more is an exit code of 1', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const { chat: dialler } = await jsonChat('-d', address)
+    await dialler.event('conversation')
+    listener.child.kill('SIGKILL')
+    await dialler.event('closed')
+    dialler.child.stdin!.end('anyone?\n')
+    expect(await dialler.exit).toBe(1)
+    expect(await dialler.event('error')).toMatchObject({ code: 'BW_CHAT_ALONE' })
+  })
+
+  it('whose reader is gone ends the program quietly', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const { chat: dialler } = await jsonChat('-d', address)
+    listener.child.stdout!.destroy()
+    await dialler.event('conversation')
+    dialler.type('to nobody\n')
+    expect(await listener.exit).toBe(0)
+    expect(listener.stderr).toBe('')
+  })
+})
+
+describe('a stranger', () => {
+  it('who sends half a line, a line of 10 MiB or rubbish ends nothing but its own conversation', async () => {
+    const { chat, address } = await jsonChat()
+    const friend = await jsonChat('-d', address)
+    const attacks: [Uint8Array, string][] = [
+      [Buffer.from('half a li'), 'lost'],
+      [Buffer.alloc(10 << 20, 'x'), 'too-large'],
+      [Buffer.from([0xff, 0xfe, 0, 27, 0x9b, 10]), 'lost']
+    ]
+    for (const [bytes, reason] of attacks) {
+      const host = await bareHost('tcp')
+      const stream = await host.dialProtocol(multiaddr(address), '/chat/1.0.0')
+      await chat.event('conversation', ({ peer }) => peer === host.peerId.toString())
+      stream.send(bytes)
+      if (reason === 'lost') for (const connection of host.getConnections()) connection.abort(new Error('gone'))
+      await chat.event('closed', (event) => event.peer === host.peerId.toString() && event.reason === reason)
+    }
+    friend.chat.type('are you well?\n')
+    await chat.event('line', line('are you well?'))
+    expect(chat.stderr).toBe('')
+  })
+})
+
+describe('starting', () => {
+  it('takes port 5001 or the next free one, and says so', async () => {
+    await occupy(5001)
+    const chat = Program.cli('chat', '--host', '127.0.0.1')
+    await chat.until('the first screen', () => chat.stdout.includes('next'))
+    const port = Number(/\/ip4\/127\.0\.0\.1\/tcp\/(\d+)\/p2p/.exec(chat.stdout)?.[1])
+    expect(port).toBeGreaterThan(5001)
+    expect(chat.stdout).toContain(`5001 is taken, using ${port}`)
+  })
+
+  it('fails on a port that was asked for and is taken, naming a free one', async () => {
+    const port = await occupy(0)
+    const chat = Program.chat('--json', '--port', String(port))
+    expect(await chat.exit).toBe(1)
+    expect(chat.events).toEqual([
+      {
+        event: 'error',
+        code: 'BW_PORT_TAKEN',
+        message: expect.stringContaining(String(port)),
+        fix: expect.stringMatching(/choose another port: \d+ is free/)
+      }
+    ])
+    expect(chat.stderr).toMatch(/^error BW_PORT_TAKEN {2}.+\n$/)
+  })
+
+  it('fails when nobody who is dialled answers, and says who and why', async () => {
+    const port = await occupy(0)
+    servers.pop()?.close()
+    const chat = Program.chat('-d', `/ip4/127.0.0.1/tcp/${port}`)
+    expect(await chat.exit).toBe(1)
+    expect(chat.stderr).toMatch(/^error BW_UNREACHABLE .*nobody listens there.*\n$/)
+  })
+
+  it('goes on when one of two answers', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const other = await bareHost('tcp')
+    const { chat } = await jsonChat('-d', `${address},${other.getMultiaddrs()[0]}`)
+    expect(await chat.event('error')).toMatchObject({
+      code: 'BW_PEER_UNSUPPORTED',
+      fix: 'check that a chat runs there'
+    })
+    chat.type('hello\n')
+    await listener.event('line', line('hello'))
+  })
+
+  it('makes the same identity from the same port when asked to, with a warning', async () => {
+    const port = await occupy(0)
+    servers.pop()?.close()
+    const ids = []
+    for (let turn = 0; turn < 2; turn++) {
+      const { chat, id } = await jsonChat('--debug-identity', '--port', String(port))
+      ids.push(id)
+      expect(await chat.signal('SIGINT')).toBe(0)
+      expect(chat.stderr).toContain('warning')
+    }
+    expect(ids[0]).toBe(ids[1])
+  })
+})
+
+describe('blockwire chat: its options', () => {
+  async function parse(...args: string[]) {
+    let got: ChatOptions | undefined
+    let [out, err] = ['', '']
+    const actions = {
+      node: () => Promise.reject(new Error('not the node')),
+      async chat(options: ChatOptions) {
+        got = options
+        return 0
+      }
+    }
+    const streams = {
+      out: (text: string) => {
+        out += text
+      },
+      err: (text: string) => {
+        err += text
+      }
+    }
+    return { code: await run(['chat', ...args], '1.2.3', actions, streams), got, out, err }
+  }
+
+  it('have defaults, and short names', async () => {
+    expect((await parse()).got).toEqual({
+      port: undefined,
+      host: '0.0.0.0',
+      dial: [],
+      debugIdentity: false,
+      json: false
+    })
+    const [one, two] = [`/ip4/127.0.0.1/tcp/5001/p2p/${ID}`, '/dns4/example.org/tcp/5002']
+    const all = ['-p', '7000', '--host', '127.0.0.1', '-d', one, '-d', two, '--debug-identity', '--json']
+    expect((await parse(...all)).got).toEqual({
+      port: 7000,
+      host: '127.0.0.1',
+      dial: [one, two],
+      debugIdentity: true,
+      json: true
+    })
+  })
+
+  it.each([
+    [['--dial', 'nonsense'], "--dial: 'nonsense' is no multiaddr"],
+    [['--dial', '127.0.0.1:5001'], "--dial: '127.0.0.1:5001' is no multiaddr"],
+    [['--dial', `/ip4/127.0.0.1/udp/5001/p2p/${ID}`], 'is not a TCP address'],
+    [['--dial', '/ip4/127.0.0.1/tcp/5001/p2p/xyz'], '--dial'],
+    [['-d', ','], '--dial: is empty'],
+    [['--port', '65536'], "--port: '65536'"],
+    [['--debug-identity', '-p', '0'], '--debug-identity'],
+    [['--dail', 'x'], "unknown option '--dail' (Did you mean --dial?)"]
+  ])('are refused when wrong: %j', async (args, message) => {
+    const { code, err, got } = await parse(...args)
+    expect([code, got]).toEqual([2, undefined])
+    expect(err.trimEnd().split('\n')).toHaveLength(2)
+    expect(err).toContain(message)
+    expect(err).toContain('see blockwire chat --help')
+  })
+
+  it('are explained with examples', async () => {
+    const { code, out } = await parse('--help')
+    expect(code).toBe(0)
+    for (const part of ['--port', '--dial', '5001', 'Examples:', 'echo hi | blockwire chat -d'])
+      expect(out).toContain(part)
+  })
+})
+
+describe('a line on the screen', () => {
+  it('holds nothing that a terminal obeys, and cannot look like news', () => {
+    const text = '\u001b[2J\u009b1A\r-- x left\u202e\n'
+    const shown = chatLine({ event: 'line', peer: ID, text }, 0, false)
+    expect(shown).toMatch(/^\d\d:\d\d:\d\d {2}\w{8} {2}\[2J1A-- x left$/)
+  })
+})
