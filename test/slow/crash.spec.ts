@@ -1,0 +1,117 @@
+import { createNode, type Node } from 'blockwire'
+import { toHex } from 'blockwire/chain'
+import { growChain, oneHead, type TestHeader, type TestTx } from 'blockwire/testing'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type Crash, crash, crashRules, expectWhole, type Moment, openStore, type Remains } from '../helpers/crash.js'
+import { Program } from '../helpers/process.js'
+import { testSeal } from '../helpers/seal.js'
+
+/** More writes than any of the programs makes. */
+const MAX_WRITES = 100
+/** Blocks that the syncing process finds, and those that come while it follows. */
+const BLOCKS = 40
+const LIVE = 3
+
+afterEach(() => Program.killAll())
+
+/** Kills at the first write, at the second, and so on, until the program ends by itself. Answers how many writes it makes. */
+async function atEveryWrite(run: (at: number) => Promise<Remains>, look: (remains: Remains) => Promise<void>) {
+  for (let at = 1; at <= MAX_WRITES; at++) {
+    const remains = await run(at)
+    try {
+      await expectWhole(remains)
+      await look(remains)
+    } catch (err) {
+      throw new Error(`killed at write ${at}: ${err instanceof Error ? err.message : err}`, { cause: err })
+    } finally {
+      await remains.remove()
+    }
+    if (!remains.killed) return at - 1
+  }
+  throw new Error(`the program still writes after ${MAX_WRITES} writes`)
+}
+
+describe.each<Moment>(['before', 'during', 'after'])('a chain that is killed %s each of its writes', (moment) => {
+  it('stands on one of its heads, also while it reorganises, and ends where it would have ended', async () => {
+    const whole = await crash({ scenario: 'reorg', moment, at: 0 })
+    const reference = await openStore(whole.data)
+    const blocks: Uint8Array[] = await reference.db.values({ gte: Uint8Array.of(0x62), lt: Uint8Array.of(0x63) }).all()
+    const head = toHex(reference.chain.head.hash)
+    await reference.close()
+    await whole.remove()
+
+    const writes = await atEveryWrite(
+      (at) => crash({ scenario: 'reorg', moment, at }),
+      async ({ data }) => {
+        const { chain, close } = await openStore(data)
+        for (const block of blocks) await chain.add(Uint8Array.from(block))
+        expect(toHex(chain.head.hash)).toBe(head)
+        await close()
+      }
+    )
+    expect(writes).toBeGreaterThan(10)
+  })
+})
+
+// what `during` adds is LevelDB's part, and that is the same
+describe.each<Moment>(['before', 'after'])('a node that is killed %s each of its writes', (moment) => {
+  let other: Node<TestHeader, TestTx>
+  const seed = () => other.multiaddrs[0]!
+
+  beforeAll(async () => {
+    other = await createNode({ rules: crashRules })
+  })
+  afterAll(() => other.stop())
+
+  it('syncs on and ends on the same head', async () => {
+    await growChain(other.chain, BLOCKS, { txs: [{ kind: 'set', key: 'b', value: 'x'.repeat(300), salt: 1 }] })
+    const writes = await atEveryWrite(
+      (at) => syncing({ moment, at }),
+      async ({ data }) => {
+        const node = await createNode({ rules: crashRules, dataDir: data, seeds: [seed()] })
+        try {
+          await oneHead([node, other], other.chain.head.height)
+        } finally {
+          await node.stop()
+        }
+      }
+    )
+    expect(writes).toBeGreaterThan(LIVE)
+  })
+
+  it('produces on, and has every block that it had told of', async () => {
+    const writes = await atEveryWrite(
+      (at) => producing({ moment, at }),
+      async ({ data }) => {
+        const produce = testSeal({ nonce: 2, allow: (height) => height <= LIVE + 1 })
+        const node = await createNode({ rules: crashRules, dataDir: data, seeds: [heard.multiaddrs[0]!], produce })
+        try {
+          const { height, hash } = heard.chain.head
+          expect(toHex(node.chain.hashAt(height) ?? new Uint8Array()), `#${height}, which a peer had`).toBe(toHex(hash))
+          await oneHead([node, heard], LIVE + 1)
+        } finally {
+          await node.stop()
+          await heard.stop()
+        }
+      }
+    )
+    expect(writes).toBeGreaterThan(LIVE)
+  })
+
+  /** Who hears of the blocks of the process that produces: new for each. */
+  let heard: Node<TestHeader, TestTx>
+
+  async function producing(what: Pick<Crash, 'moment' | 'at'>): Promise<Remains> {
+    heard = await createNode({ rules: crashRules })
+    return crash({ scenario: 'mine', seed: heard.multiaddrs[0]!, upTo: LIVE, ...what })
+  }
+
+  /** Whenever the process has all, there is one more block, `LIVE` times. */
+  function syncing(what: Pick<Crash, 'moment' | 'at'>): Promise<Remains> {
+    const upTo = other.chain.head.height + LIVE
+    return crash({ scenario: 'sync', seed: seed(), upTo, ...what }, (height) => {
+      if (height !== other.chain.head.height || height >= upTo) return
+      growChain(other.chain, 1)
+    })
+  }
+})
