@@ -15,9 +15,10 @@ const VALUES: Record<string, string[]> = {
   gossip: ['chain'],
   pool: ['chain'],
   sync: ['chain', 'protocol', 'pb'],
+  chat: ['protocol'],
   pow: ['chain'],
   testing: ['chain', 'pow', '.'],
-  cli: ['.', 'examples'],
+  cli: ['.', 'chat', 'examples'],
   pb: []
 }
 
