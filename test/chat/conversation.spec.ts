@@ -77,6 +77,26 @@ async function closeAtEnd(conversation: Host['services']['chat']['conversations'
   return lines
 }
 
+describe('the bytes', () => {
+  it("are those of go-libp2p's example: lines, and nothing before, between or after them", async () => {
+    const bob = await chatHost()
+    const { stream, theirs } = await rawStream(bob)
+    expect(stream.protocol).toBe('/chat/1.0.0')
+    let got = ''
+    stream.addEventListener('message', ({ data }) => {
+      got += Buffer.from(data.subarray()).toString()
+    })
+    await theirs.send('hello')
+    await theirs.send('')
+    await theirs.send('é')
+    const closing = theirs.close()
+    await until(() => stream.remoteWriteStatus === 'closed', 'the end')
+    expect(got).toBe('hello\n\né\n')
+    await stream.close()
+    expect(await closing).toEqual({ reason: 'closed' })
+  })
+})
+
 describe('half of a conversation', () => {
   it('may be closed: the other half goes on', async () => {
     const [alice, bob] = await Promise.all([chatHost(), chatHost()])
