@@ -15,8 +15,9 @@ const VALUES: Record<string, string[]> = {
   gossip: ['chain'],
   pool: ['chain'],
   sync: ['chain', 'protocol', 'pb'],
+  ed25519: ['chain'],
   chat: ['protocol'],
-  pow: ['chain'],
+  pow: ['chain', 'ed25519'],
   testing: ['chain', 'pow', '.'],
   cli: ['.', 'chat', 'examples'],
   pb: []

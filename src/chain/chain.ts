@@ -2,6 +2,7 @@ import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
 import { systemClock } from '../clock.js'
 import { BlockwireError, StoreReadError } from '../errors.js'
+import { ancestorsOf } from './ancestors.js'
 import { txId } from './block.js'
 import type { ChainInit } from './chain-init.js'
 import { Core } from './core.js'
@@ -18,10 +19,11 @@ import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch 
 import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, statusAt } from './reading.js'
 import { reorganise } from './reorg.js'
 import type { OpenReport } from './repair.js'
-import type { BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
+import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
 import { type Checked, checkBlock } from './standing.js'
 import { bytesKey, Store, TABLE } from './store.js'
 import { ignore, type Verdict } from './verdict.js'
+import { waitFor } from './wait.js'
 
 /**
  * A node's copy of the ledger: the one owner of headers, blocks, head and state. `check` says what can be known without state,
@@ -247,21 +249,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#core.unpark(hash)
   }
 
+  /** The blocks before the one that would come next on head. */
+  get ancestors(): Ancestors<Header> {
+    return ancestorsOf(this.#core.tree.head, this.#core.terms.lookback, (entry) => this.#core.before(entry))
+  }
+
   /** Resolves with the head as soon as it is at or above a height. Rejects with the signal's reason. */
   waitFor(height: number, { signal }: { signal?: AbortSignal } = {}): Promise<Located<Header>> {
-    const { promise, resolve, reject } = Promise.withResolvers<Located<Header>>()
-    const onHead = (): void => {
-      if (this.head.height >= height) resolve(this.head)
-    }
-    const onAbort = (): void => reject(signal?.reason)
-    this.addEventListener('head', onHead)
-    signal?.addEventListener('abort', onAbort)
-    if (signal?.aborted) onAbort()
-    else onHead()
-    return promise.finally(() => {
-      this.removeEventListener('head', onHead)
-      signal?.removeEventListener('abort', onAbort)
-    })
+    return waitFor(this, height, signal)
   }
 
   /**

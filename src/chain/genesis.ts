@@ -56,7 +56,7 @@ export function settle<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>):
     throw new ConfigError('tie', `${JSON.stringify(tie)} is neither "first-seen" nor "lowest-hash"`)
   const forks = checkForks(rules.forks ?? [])
   if (rules.state != null) {
-    integer('state.version', rules.state.version, 0, Number.MAX_SAFE_INTEGER)
+    integer('state.version', rules.state.version ?? 1, 0, Number.MAX_SAFE_INTEGER)
     if (typeof rules.state.applyTx !== 'function') throw new ConfigError('state.applyTx', 'is not a function')
   }
   const genesis = makeGenesis(rules, params, limits)

@@ -18,6 +18,7 @@ export type { ChainInit } from './chain-init.js'
 export { Reader, varintLength, Writer } from './cursor.js'
 export type { Status } from './entry.js'
 export type { BlockDetail, ChainEvents, ReorgDetail } from './events.js'
+export type { Field } from './field.js'
 export { genesisHash } from './genesis.js'
 export type { HeadersResult } from './headers.js'
 export type { AddOptions, ImportResult } from './import.js'
@@ -47,9 +48,11 @@ export type { Checked } from './standing.js'
 export type { Database } from './store.js'
 export {
   bytes,
+  type Fields,
   type Layout,
   list,
   MalformedBytesError,
+  type StructOf,
   struct,
   TooLargeBytesError,
   text,
@@ -63,4 +66,5 @@ export {
   type ValueOf,
   varBytes
 } from './struct.js'
+export { type Table, table } from './table.js'
 export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'

@@ -1,12 +1,13 @@
 import type { Clock } from '../clock.js'
 import { sha256 } from '../hash.js'
 import { equalBytes } from '../hex.js'
+import { ancestorsOf } from './ancestors.js'
 import { splitBlock, txId } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
 import { keyOf } from './key.js'
 import { merkleRoot } from './merkle.js'
-import type { Ancestors, BaseHeader, Located } from './rules.js'
+import type { BaseHeader } from './rules.js'
 import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
 
 /** A block taken apart. */
@@ -142,7 +143,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
       if (typeof work !== 'bigint' || work <= 0n) return reject('header', `work ${String(work)}`)
       place.work += work
       if (place.work > MAX_WORK) return reject('header', 'total work over 2^256 - 1')
-      const check = rules.checkHeader?.(header, hash, new Line(parent, lookback, this.#init.before)) ?? true
+      const check = rules.checkHeader?.(header, hash, ancestorsOf(parent, lookback, this.#init.before)) ?? true
       if (check !== true) return 'reject' in check ? reject('header', check.reject) : ignore('rule', check.ignore)
     } catch (err) {
       this.#init.threw('checkHeader', err)
@@ -178,7 +179,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
 
   /** Decodes and checks one transaction. */
   tx(bytes: Uint8Array): { verdict: Verdict; tx?: Tx } {
-    const { rules, limits } = this.#terms
+    const { rules, limits, genesis } = this.#terms
     if (bytes.length > limits.txBytes)
       return { verdict: reject('too-large', `transaction of ${bytes.length} bytes, over ${limits.txBytes}`) }
     if (bytes.length === 0) return { verdict: reject('malformed', 'a transaction of no bytes') }
@@ -192,7 +193,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
     }
     if (rules.checkTx == null) return { verdict: ACCEPT, tx }
     try {
-      const check: Check = rules.checkTx(tx)
+      const check: Check = rules.checkTx(tx, genesis.at.hash)
       if (check === true) return { verdict: ACCEPT, tx }
       return { verdict: 'reject' in check ? reject('tx', check.reject) : ignore('rule', check.ignore) }
     } catch (err) {
@@ -238,38 +239,6 @@ export interface Named<Header> {
   header: Header
   hash: Uint8Array
   key: string
-}
-
-/** The blocks before one that is checked, as the app sees them. */
-class Line<Header> implements Ancestors<Header> {
-  readonly parent: Located<Header>
-  readonly #entry: Entry<Header>
-  readonly #lookback: number
-  readonly #before: (entry: Entry<Header>) => Entry<Header> | undefined
-
-  constructor(entry: Entry<Header>, lookback: number, before: (entry: Entry<Header>) => Entry<Header> | undefined) {
-    this.parent = entry.at
-    this.#entry = entry
-    this.#lookback = lookback
-    this.#before = before
-  }
-
-  back(n: number): Located<Header> | undefined {
-    if (!Number.isInteger(n) || n < 1 || n > this.#lookback)
-      throw new RangeError(`back(${n}): from 1 to Rules.lookback, ${this.#lookback}`)
-    let at: Entry<Header> | undefined = this.#entry
-    for (let i = 1; i < n && at != null; i++) at = this.#before(at)
-    return at?.at
-  }
-}
-
-/** What the app's rules see while a block is checked or proposed. */
-export function ancestorsOf<Header>(
-  entry: Entry<Header>,
-  lookback: number,
-  before: (entry: Entry<Header>) => Entry<Header> | undefined
-): Ancestors<Header> {
-  return new Line(entry, lookback, before)
 }
 
 function undecodable(err: unknown): Verdict {

@@ -184,5 +184,5 @@ async function readText<Header extends BaseHeader, Tx>(
 }
 
 function stateVersion<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
-  return core.terms.rules.state == null ? NO_STATE : String(core.terms.rules.state.version)
+  return core.terms.rules.state == null ? NO_STATE : String(core.terms.rules.state.version ?? 1)
 }

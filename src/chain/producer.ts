@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../clock.js'
 import { equalBytes } from '../hex.js'
 import type { Chain } from './chain.js'
 import type { Draft, Proposed, Sealed } from './propose.js'
-import type { BaseHeader, BlockContext, Located } from './rules.js'
+import type { Ancestors, BaseHeader, BlockContext, Located } from './rules.js'
 
 export interface ProducerInit<Header extends BaseHeader = BaseHeader, Tx = unknown> {
   /** The first transactions of a block, e.g. a reward. */
@@ -18,10 +18,11 @@ export interface ProducerInit<Header extends BaseHeader = BaseHeader, Tx = unkno
     options: { signal: AbortSignal }
   ): Promise<Sealed<Header, Tx> | undefined> | Sealed<Header, Tx> | undefined
   /**
-   * When to start on a block after `parent`, in milliseconds since 1970; undefined: not on this parent.
+   * When to start on a block after `parent`, in milliseconds since 1970; undefined or Infinity: not on this parent. Asked for each head, and again
+   * when that time has come. `ancestors` are the blocks before the one to produce.
    * @default at once
    */
-  when?(parent: Located<Header>): number | undefined
+  when?(parent: Located<Header>, ancestors: Ancestors<Header>): number | undefined
   /** How long to look for peers before producing alone, in ms. @default 3_000; in a node without seeds 0 */
   aloneMs?: number
   /** Begin with the node. @default true */
@@ -70,6 +71,8 @@ export function producer<Header extends BaseHeader, Tx>(
 const ALONE_MS = 3_000
 /** After a failure of the app's own code. */
 const RETRY_MS = 1_000
+/** Timers hold no more than 2^31 ms: further off, `when` is asked again on the way. */
+const MAX_WAIT_MS = 3_600_000
 
 class ProducerService<Header extends BaseHeader, Tx>
   extends TypedEventEmitter<ProducerEvents<Header>>
@@ -173,8 +176,8 @@ class ProducerService<Header extends BaseHeader, Tx>
     }
     const parent = this.#chain.head
     try {
-      const due = this.#init.when == null ? now : this.#init.when(parent)
-      if (due == null) return
+      const due = this.#init.when == null ? now : this.#init.when(parent, this.#chain.ancestors)
+      if (due == null || due === Number.POSITIVE_INFINITY) return
       if (due > now) {
         this.#wakeAt(due)
         return
@@ -187,7 +190,8 @@ class ProducerService<Header extends BaseHeader, Tx>
   }
 
   #wakeAt(time: number): void {
-    this.#cancelTimer = this.#clock.after(Math.max(1, time - this.#clock.now()), () => this.#next())
+    const wait = Math.min(Math.max(1, time - this.#clock.now()), MAX_WAIT_MS)
+    this.#cancelTimer = this.#clock.after(wait, () => this.#next())
   }
 
   async #produce(parent: Located<Header>): Promise<void> {

@@ -1,12 +1,12 @@
 import type { TypedEventTarget } from 'main-event'
 import { RefusedError } from '../errors.js'
+import { ancestorsOf } from './ancestors.js'
 import { encodeBlock, txId } from './block.js'
 import type { Core } from './core.js'
 import { varintLength } from './cursor.js'
 import type { Entry } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { attempt, type Outcome } from './execution.js'
-import { ancestorsOf } from './inspector.js'
 import type { WaitingLine } from './line.js'
 import { merkleRoot } from './merkle.js'
 import type { Ancestors, BaseHeader, BlockContext, Located, ReadableState } from './rules.js'
@@ -38,6 +38,8 @@ export interface Draft<Header, Tx> {
   height: number
   /** Merkle root of `prefix` and the transactions. */
   root: Uint8Array
+  /** What every header has, filled in. The time is the present one, or `minTime` where that is later. */
+  header: Required<BaseHeader>
   /** The least time that the header may have: milliseconds since 1970. */
   minTime: number
   prefix: Tx[]
@@ -128,12 +130,15 @@ async function build<Header extends BaseHeader, Tx>(
   if (state?.end != null) must('state.end', await run('state.end', () => state.end!(ctx, overlay)))
   const ids = txs.map(txId)
   const rootWith = (first: Tx[]): Uint8Array => merkleRoot([...encode(first).map(txId), ...ids])
+  const root = rootWith(prefix)
+  const minTime = inspector.median(parent) + 1
   return {
     draft: {
       parent: parent.at,
       height,
-      root: rootWith(prefix),
-      minTime: inspector.median(parent) + 1,
+      root,
+      header: { parent: parent.at.hash, root, time: Math.max(core.clock.now(), minTime), height },
+      minTime,
       prefix,
       txs: txs.length,
       ancestors: ancestorsOf(parent, terms.lookback, (entry) => core.before(entry)),

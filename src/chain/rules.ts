@@ -36,6 +36,11 @@ export interface Ancestors<Header> {
    * @throws RangeError when `n` is over `Rules.lookback`.
    */
   back(n: number): Located<Header> | undefined
+  /**
+   * Up to `n` blocks before the one that is checked, parent first, genesis last; a fraction is cut off.
+   * @throws RangeError when `n` is over `Rules.lookback`.
+   */
+  last(n: number): Located<Header>[]
 }
 
 /** What a block's transactions can know about where they stand. */
@@ -59,8 +64,8 @@ export interface StateDb extends ReadableState {
 }
 
 export interface StateRules<Header, Tx> {
-  /** Of the meaning of what is stored. A store written with another version is refused. */
-  version: number
+  /** Of the meaning of what is stored. A store written with another version is refused. @default 1 */
+  version?: number
   /** Writes the state before block 1: genesis money. */
   genesis?(db: StateDb): void
   /** Runs before a block's transactions. */
@@ -105,8 +110,8 @@ export interface Rules<Header extends BaseHeader, Tx> {
   work?(header: Header): bigint
   /** Needs nothing but headers, e.g. proof of work, a signer's turn. Time, height and parent are checked by the library. */
   checkHeader?(header: Header, hash: Uint8Array, ancestors: Ancestors<Header>): Check
-  /** Needs no state, e.g. a signature. */
-  checkTx?(tx: Tx): Check
+  /** Needs no state, e.g. a signature. Whoever signs the genesis hash too makes a transaction that fits this chain alone. */
+  checkTx?(tx: Tx, genesis: Uint8Array): Check
   state?: StateRules<Header, Tx>
   /** Ancestors that `checkHeader` may ask for. @default 16, at most 1_024 */
   lookback?: number

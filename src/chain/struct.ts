@@ -11,8 +11,10 @@ export interface Layout<T> extends Codec<T>, Field<T> {}
 /** What a field, a struct or a union holds: `type Header = ValueOf<typeof header>`. */
 export type ValueOf<L> = L extends { read(reader: Reader): infer T } ? T : never
 
-type Fields = Record<string, Field<unknown>>
-type StructOf<F extends Fields> = { -readonly [K in keyof F]: ValueOf<F[K]> }
+/** What a struct is made of: its fields by name, in the order in which they are written down. */
+export type Fields = Record<string, Field<unknown>>
+/** The value of a struct of such fields. */
+export type StructOf<F extends Fields> = { -readonly [K in keyof F]: ValueOf<F[K]> }
 type Variants = Record<string, readonly [tag: number, layout: Field<object>]>
 type UnionOf<V extends Variants> = { [K in keyof V & string]: { kind: K } & ValueOf<V[K][1]> }[keyof V & string]
 

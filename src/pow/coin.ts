@@ -1,4 +1,4 @@
-import { type Draft, genesisHash, type Limits, type Rules } from '../chain/index.js'
+import type { Draft, Limits, Rules } from '../chain/index.js'
 import { ConfigError } from '../errors.js'
 import { bitsOfWork, toBits, toTarget, workOf } from './bits.js'
 import { type DifficultyInit, nextBits } from './difficulty.js'
@@ -63,9 +63,7 @@ export function coin(init: CoinInit): CoinRules {
     )
   }
   const difficulty: DifficultyInit = { blockTime, halfLife, powLimit }
-  let genesis: Uint8Array | undefined
-
-  const rules: CoinRules = {
+  return {
     network: init.network,
     params: { blockTime, halfLife, reward: String(reward), powLimit: powLimit.toString(16) },
     genesis: { header: { version: VERSION, time: genesisTime, bits: powLimit, nonce: 0 } },
@@ -79,16 +77,11 @@ export function coin(init: CoinInit): CoinRules {
       if (bits !== wanted) return { reject: `bits 0x${bits.toString(16)}, not 0x${wanted.toString(16)}` }
       return meets(hash, bits) || { reject: 'too little work' }
     },
-    checkTx(tx) {
-      // only the whole of the rules gives the hash, so it cannot be there sooner
-      genesis ??= genesisHash(rules)
-      return checkTx(tx, genesis)
-    },
+    checkTx,
     state: ledger(reward),
     difficulty,
     ...(init.limits == null ? {} : { limits: init.limits })
   }
-  return rules
 }
 
 /** The header of a draft, but for the nonce. `time` is the clock's, in ms; where the chain's median is later, that counts. */

@@ -64,7 +64,7 @@ export interface PowHeader {
  * fixed anchor. With x = difficulty ÷ the difficulty that the hash rate deserves, dx/dt = (1 − x) ln 2 / halfLife: whatever x was,
  * blocks come at over 3/4 of the block time two half-lives later. A month-old genesis or a night's stop costs no more than that.
  */
-export function nextBits(ancestors: Ancestors<PowHeader>, init: DifficultyInit): number {
+export function nextBits(ancestors: Pick<Ancestors<PowHeader>, 'parent' | 'back'>, init: DifficultyInit): number {
   const { header, height } = ancestors.parent
   if (height < 2) return header.bits
   const before = ancestors.back(2)

@@ -9,10 +9,11 @@
  * const node = await createNode({ rules, produce: miner({ rules, to: key.publicKey, name: 'me' }) })
  * ```
  */
+
+export { ed25519, type KeyPair } from '../ed25519/index.js'
 export { bitsOfWork, toBits, toTarget, workOf } from './bits.js'
 export { type CoinInit, type CoinRules, coin, draftHeader, EASIEST } from './coin.js'
 export { type AsertInit, asert, type DifficultyInit, nextBits, type PowHeader } from './difficulty.js'
-export { ed25519, type KeyPair } from './ed25519.js'
 export { type CoinHeader, meets, mineHeader, sha256d } from './header.js'
 export { type Account, account } from './ledger.js'
 export { type Miner, type MinerInit, miner } from './miner.js'

@@ -1,6 +1,6 @@
 import type { Check } from '../chain/index.js'
 import { bytes, struct, text, u32, u53, u64, union, type ValueOf } from '../chain/index.js'
-import { ed25519, type KeyPair } from './ed25519.js'
+import { ed25519, type KeyPair } from '../ed25519/index.js'
 
 /** Money is counted in the smallest unit; addresses are Ed25519 public keys. */
 export const tx = union({

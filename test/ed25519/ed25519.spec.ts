@@ -1,10 +1,10 @@
 import { ed25519 as noble } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
-import { ed25519 } from 'blockwire/pow'
+import { ed25519 } from 'blockwire/ed25519'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { ed25519 as browser } from '../../dist/src/ed25519/ed25519.browser.js'
 import { fromHex, toHex } from '../../dist/src/hex.js'
-import { ed25519 as browser } from '../../dist/src/pow/ed25519.browser.js'
 
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 })
 
