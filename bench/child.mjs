@@ -50,7 +50,8 @@ export class Child {
       for (;;) {
         if (this.#heard.length > 0) return this.#heard.shift()
         if (late) throw new Error(`${name}: nothing in ${ms} ms ${this.#errors}`)
-        if (this.#process.exitCode != null || this.#process.signalCode != null) throw new Error(`${name}: ended ${this.#errors}`)
+        if (this.#process.exitCode != null || this.#process.signalCode != null)
+          throw new Error(`${name}: ended ${this.#errors}`)
         await new Promise((resolve) => {
           this.#wake = () => resolve(undefined)
         })

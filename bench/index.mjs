@@ -6,7 +6,10 @@ import { table } from './report.mjs'
 /** By name: what it measures, and how to load it. */
 const BENCHES = {
   mine: { about: 'hashes a second of the miner on all cores', load: () => import('./mine/index.mjs') },
-  sync: { about: 'blocks a second that a new node downloads, checks and stores', load: () => import('./sync/index.mjs') }
+  sync: {
+    about: 'blocks a second that a new node downloads, checks and stores',
+    load: () => import('./sync/index.mjs')
+  }
 }
 
 const names = Object.entries(BENCHES).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`)

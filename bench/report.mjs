@@ -45,6 +45,9 @@ export function line(what, measured) {
   return { ...what, blockwire, limit, peers, ratio, runs, others }
 }
 
+/** What is said of a line that was measured with --quick. */
+export const QUICK = 'quick: these figures mean nothing'
+
 /**
  * Adds to a line's note.
  *

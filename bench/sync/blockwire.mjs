@@ -17,7 +17,8 @@ if (part === 'server') {
   await asked()
 } else {
   // from the first request on, as with the others: dialling and handshakes are no part of it
-  while (node.sync.state === 'no-peers' || node.sync.state === 'idle') await once(/** @type {any} */ (node.sync), 'state')
+  while (node.sync.state === 'no-peers' || node.sync.state === 'idle')
+    await once(/** @type {any} */ (node.sync), 'state')
   const begin = process.cpuUsage()
   const from = performance.now()
   const { hash } = await node.chain.waitFor(config.blocks)

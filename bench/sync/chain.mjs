@@ -7,13 +7,13 @@ const MINER = new Uint8Array(32).fill(7)
 
 /**
  * What the blocks of a case are like. All have the coin's headers: double SHA-256, proof of work (two hashes a block on average),
- * difficulty. `300B` and `100KB` carry transactions of plain bytes, so that sync is measured and not a ledger; `coin` is the whole
- * coin: a reward a block, with its state.
+ * difficulty. `300B` and `100KB` carry transactions of plain bytes, so that sync is measured and not a ledger; of `headers` only the
+ * headers are fetched; `coin` is the whole coin: a reward a block, with its state.
  *
  * @typedef {object} Kind
  * @property {number} blocks
  * @property {number} quick Blocks with --quick.
- * @property {number} naive Blocks that the naive peer fetches at most.
+ * @property {number} naive Blocks that the naive peer fetches; with --quick a fifth.
  * @property {number} txs A block.
  * @property {number} txBytes
  */
@@ -22,6 +22,7 @@ const MINER = new Uint8Array(32).fill(7)
 export const KINDS = {
   '300B': { blocks: 100_000, quick: 1_500, naive: 1_500, txs: 1, txBytes: 213 },
   '100KB': { blocks: 1_000, quick: 30, naive: 500, txs: 400, txBytes: 250 },
+  headers: { blocks: 100_000, quick: 3_000, naive: 1_500, txs: 0, txBytes: 0 },
   coin: { blocks: 50_000, quick: 1_500, naive: 1_500, txs: 1, txBytes: 0 }
 }
 

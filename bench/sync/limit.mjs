@@ -57,7 +57,11 @@ async function serve({ dir }) {
       if (busy) return
       busy = true
       for (let range = ranges.shift(); range != null; range = ranges.shift()) {
-        const values = db.values({ gte: keyOf(range[0]), lt: keyOf(range[1]), .../** @type {object} */ ({ highWaterMarkBytes: 1 << 20 }) })
+        const values = db.values({
+          gte: keyOf(range[0]),
+          lt: keyOf(range[1]),
+          .../** @type {object} */ ({ highWaterMarkBytes: 1 << 20 })
+        })
         for (let page = await values.nextv(1_000); page.length > 0; page = await values.nextv(1_000)) {
           for (const block of page) if (!sender.fits(block)) await sender.put(block)
         }

@@ -1,0 +1,99 @@
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What `--json` prints, one a case and metric. */
+interface Line {
+  bench: string
+  case: string
+  metric: string
+  unit: string
+  better: 'higher' | 'lower'
+  blockwire: number
+  limit: number
+  peers: Record<string, number | null>
+  ratio: Record<string, number | null>
+  runs: number[]
+  note?: string
+}
+
+async function bench(...args: string[]): Promise<{ code: number | null; out: string; errors: string }> {
+  const npm = spawn('npm', ['run', '--silent', 'bench', '--', ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const code = new Promise<number | null>((resolve) => npm.on('exit', resolve))
+  const [out, errors] = await Promise.all([text(npm.stdout), text(npm.stderr)])
+  return { code: await code, out, errors }
+}
+
+/** Nothing but lines of JSON may be there. */
+async function lines(...args: string[]): Promise<Line[]> {
+  const { code, out, errors } = await bench(...args, '--json')
+  expect(code, errors).toBe(0)
+  return out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line)
+}
+
+function expectSound(line: Line, runs: number): void {
+  expect(line.better).toBe('higher')
+  expect(line.runs).toHaveLength(runs)
+  for (const value of [line.blockwire, line.limit, ...line.runs, ...Object.values(line.peers)]) {
+    expect(value, JSON.stringify(line)).toBeGreaterThan(0)
+  }
+  const others: Record<string, number | null> = { limit: line.limit, ...line.peers }
+  expect(Object.keys(line.ratio)).toEqual(Object.keys(others))
+  for (const [name, other] of Object.entries(others)) expect(line.ratio[name]).toBeCloseTo(line.blockwire / other!, 9)
+}
+
+describe('npm run bench', () => {
+  it('-- mine --json --quick compares the hash rate of all threads', async () => {
+    const [line, ...rest] = await lines('mine', '--quick', '--runs', '3')
+    expect(rest).toEqual([])
+    expect(line).toMatchObject({ bench: 'mine', unit: 'MH/s' })
+    expectSound(line!, 3)
+    expect(Object.keys(line!.peers)).toEqual(['createHash'])
+    expect(line!.blockwire).toBe(line!.runs.toSorted((a, b) => a - b)[1])
+  })
+
+  it('-- sync --json --quick downloads every case and ends on the head of the server', async () => {
+    const all = await lines('sync', '--quick')
+    expect(all.map((line) => `${line.case} in ${line.unit}`)).toEqual([
+      '300B in blocks/s',
+      '100KB in blocks/s',
+      'headers in headers/s',
+      'coin in blocks/s'
+    ])
+    for (const line of all) {
+      expect(line.bench).toBe('sync')
+      expectSound(line, 1)
+      expect(Object.keys(line.peers)).toEqual(['naive'])
+    }
+    expect(all[0]!.note).toContain('blocks of 300 B')
+  })
+
+  it('without --json prints a table', async () => {
+    const { code, out } = await bench('mine', '--quick')
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^mine threads: hash rate in MH\/s, higher is better\n {2}blockwire +[\d.]+\n {2}limit +[\d.]+ +blockwire is/
+    )
+  })
+
+  it('says what there is when the name is unknown', async () => {
+    const { code, out, errors } = await bench('nothing')
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(errors).toMatch(/no benchmark 'nothing'[\s\S]*mine[\s\S]*sync/)
+  })
+
+  it('--help tells the options', async () => {
+    const { code, out } = await bench('--help')
+    expect(code).toBe(0)
+    expect(out).toMatch(/--runs[\s\S]*--json[\s\S]*--quick/)
+  })
+})
