@@ -31,8 +31,6 @@ export interface HeadersAsked {
   readonly from: Place | undefined
   readonly at: number
   movedAt: number
-  /** How many were new. */
-  added: number
   count: number
   bytes: number
 }
@@ -82,7 +80,6 @@ export class HeaderPhase {
       from,
       at: now,
       movedAt: now,
-      added: 0,
       count: 0,
       bytes: 0
     })
@@ -93,7 +90,6 @@ export class HeaderPhase {
   page(request: HeadersAsked, source: Source, page: HeadersPage, now: number): Action | 'stop' | undefined {
     const { verdict, last } = page
     request.movedAt = now
-    request.added += page.added
     request.count += page.count
     request.bytes += page.bytes
     if (last != null) {

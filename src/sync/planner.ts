@@ -139,13 +139,12 @@ export class Planner {
   /** The request failed. `none`: nobody's fault, ask again after `retryMs`. */
   failed(id: number, error: { name: string; retryMs?: number | undefined }): void {
     const now = this.now()
-    const { source, headers, bodies } = this.#finish(id)
+    const { source, bodies } = this.#finish(id)
     if (source == null) return
     if (error.name === 'BusyError') {
       source.restUntil = Math.max(source.restUntil, now + Math.min(error.retryMs ?? REST_MS, 10 * REST_MS))
     } else if (error.name !== 'NotFoundError') {
       source.rest(now, bodies?.got)
-      if (headers?.added === 0) fruitless(source, now, 'it claims more and sends no headers')
     } else if (bodies != null) {
       this.#deny(source, bodies, 1, now)
     } else {
