@@ -4,7 +4,7 @@ import { ChatAloneError, PeerError } from '../errors.js'
 import { type ChatOptions, DEFAULT_CHAT_PORT } from './chat-command.js'
 import { type ChatOutput, openChatOutput } from './chat-output.js'
 import { debugKey } from './debug-key.js'
-import { type Failure, failureOf } from './failure.js'
+import { failureOf } from './failure.js'
 import { invocation } from './invocation.js'
 import { listenAddress } from './option.js'
 import { startOnPort } from './port.js'
@@ -68,17 +68,18 @@ async function talk(
   const joined = await Promise.all(dial.map((address) => join(room, address, output)))
   if (dial.length > 0 && !joined.includes(true)) return 1
   const lines = output.input()
+  const speaker = new Speaker(room, output)
   let unsaid = joined.includes(false)
   if (lines != null) {
     for await (const text of lines) {
       if (output.interactive) {
         // not waited for: one who does not read must not keep a person from talking to the others
-        if (text.trim() !== '') void say(room, text, output)
+        if (text.trim() !== '') void speaker.say(text)
         continue
       }
       // a listener keeps what it is to say for who comes first
       if (dial.length === 0) await reception.somebody(room)
-      if (!(await say(room, text, output))) unsaid = true
+      if (!(await speaker.say(text))) unsaid = true
     }
     if (output.interactive) return 0
   }
@@ -101,16 +102,34 @@ async function join(room: ChatRoom, address: string, output: ChatOutput): Promis
   }
 }
 
-async function say(room: ChatRoom, text: string, output: ChatOutput): Promise<boolean> {
-  let failure: Failure | undefined
-  try {
-    if ((await room.say(text)) === 0) failure = failureOf(new ChatAloneError())
-  } catch (err) {
-    failure = failureOf(err)
+/** Says lines, and why one could not be said. */
+class Speaker {
+  /** Told, and still so. */
+  #alone = false
+
+  constructor(
+    private readonly room: ChatRoom,
+    private readonly output: ChatOutput
+  ) {}
+
+  /** Never rejects. */
+  async say(text: string): Promise<boolean> {
+    try {
+      const alone = (await this.room.say(text)) === 0
+      // a person hears it for each line, a pipe once: it may have a million
+      if (alone && (this.output.interactive || !this.#alone)) this.#fail(new ChatAloneError())
+      this.#alone = alone
+      return !alone
+    } catch (err) {
+      this.#fail(err)
+      return false
+    }
   }
-  // the command line was right: this is no reason to show its help
-  if (failure != null) output.fail({ ...failure, exit: 1 })
-  return failure == null
+
+  #fail(err: unknown): void {
+    // the command line was right: this is no reason to show its help
+    this.output.fail({ ...failureOf(err), exit: 1 })
+  }
 }
 
 /** Holds back what happens before the first screen, and knows when somebody is here. */

@@ -29,9 +29,17 @@ export function failureOf(err: unknown): Failure {
   }
 }
 
-/** The lines for stderr. A wrong command line gets a hint; anything else says code, message and remedy in one line. */
-export function failureLines(failure: Failure, command = 'blockwire'): string[] {
+/**
+ * The lines for stderr. A wrong command line gets a hint; anything else says code, message and remedy, in one line or, for people
+ * (`tall`), in lines of their own.
+ */
+export function failureLines(failure: Failure, command = 'blockwire', tall = false): string[] {
   const { code, message, fix, exit } = failure
   if (exit === 2) return [`error ${message}`, `  ${fix === '' ? '' : `${fix}; `}see ${command} --help`]
-  return [`error ${code}  ${message}${fix === '' ? '' : `; ${fix}`}`]
+  if (!tall) return [`error ${code}  ${message}${fix === '' ? '' : `; ${fix}`}`]
+  return [
+    `error ${code}  ${message}`,
+    ...(fix === '' ? [] : [`  fix    ${fix}`]),
+    `  more   docs/errors.md#${code.toLowerCase()}`
+  ]
 }

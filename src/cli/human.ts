@@ -2,17 +2,27 @@ import type { NodeEvent } from '../../examples/mining-node/event.js'
 import type { MiningNode } from '../../examples/mining-node/index.js'
 import { lineOf, SyncWatch } from '../../examples/mining-node/line.js'
 import type { Output } from '../../examples/mining-node/output.js'
+import { Pace } from '../../examples/mining-node/pace.js'
+import { type Win, winsText } from '../../examples/mining-node/wins.js'
 import { toHex } from '../hex.js'
-import { liveLine, logLine, stateOf, type Welcome, welcomeLines } from './screen.js'
+import { footerLines, type LivePeers, stateOf } from './footer.js'
+import { logLine, type Welcome, welcomeLines } from './screen.js'
 
-/** How often the live line is drawn. */
+/** How often the live lines are drawn. */
 const TICK_MS = 250
+/** How often a long sync is told of where there are no live lines. */
+const SYNC_LINE_MS = 5_000
 
-/** The screen of a person: the first screen, then a line for each event and a live last line. */
+/** The screen of a person: the first screen, then a line for each event and live last lines. */
 export class HumanScreen {
   #timer: NodeJS.Timeout | undefined
   readonly #startedAt = Date.now()
-  readonly #sync = new SyncWatch()
+  readonly #sync: SyncWatch
+  readonly #headerPace = new Pace()
+  readonly #blockPace = new Pace()
+  #wins: Win[] = []
+  /** The head that the wins are counted to, or are being counted to. */
+  #winsAt = ''
   #stopping = false
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
@@ -21,7 +31,9 @@ export class HumanScreen {
     private readonly output: Output,
     /** Where warnings and errors go. */
     private readonly warn: (line: string) => void
-  ) {}
+  ) {
+    this.#sync = new SyncWatch(output.isTerminal ? undefined : SYNC_LINE_MS)
+  }
 
   readonly report = (event: NodeEvent): void => {
     if (this.#early != null) {
@@ -30,6 +42,8 @@ export class HumanScreen {
     }
     // that peers leave when we go is no news
     if (this.#stopping && event.event === 'peer') return
+    // nor are the batches of a sync, which has lines of its own
+    if (event.event === 'head' && event.blocks > 1 && this.#sync.running) return
     const line = event.event === 'sync' ? this.#sync.line(event, Date.now()) : lineOf(event)
     if (line == null) return
     const text = logLine(line, Date.now(), this.output.colour)
@@ -37,7 +51,7 @@ export class HumanScreen {
     else this.output.line(text)
   }
 
-  /** Draws the first screen, then what came before it, and begins with the live line. */
+  /** Draws the first screen, then what came before it, and begins with the live lines. */
   welcome(welcome: Welcome, running: MiningNode): void {
     for (const line of welcomeLines(welcome)) this.output.line(line)
     const early = this.#early ?? []
@@ -55,22 +69,76 @@ export class HumanScreen {
     clearInterval(this.#timer)
   }
 
+  /** Says who won, as a last word; before the node is stopped. */
+  async conclude(running: MiningNode): Promise<void> {
+    const text = winsText(await running.wins().catch(() => []))
+    if (text != null) this.output.line(logLine({ word: 'won by', text, tone: 'plain' }, Date.now(), this.output.colour))
+  }
+
   #draw(running: MiningNode, role: 'full' | 'seed'): void {
-    const { chain, sync, peers, pool } = running.node
-    const { height, hash } = chain.head
-    const connected = peers.connected.size
-    const state = stateOf({ role, sync: sync.state, mining: running.mining, peers: connected })
-    this.output.live(
-      liveLine({
-        state,
-        height,
-        hash: toHex(hash),
-        target: sync.progress.target,
-        hashrate: running.hashrate,
-        peers: connected,
-        pool: pool.size,
-        upMs: Date.now() - this.#startedAt
-      })
+    const { chain, sync, status, pool } = running.node
+    const { height } = chain.head
+    const hash = toHex(chain.head.hash)
+    const peers = around([...status.peers.values()], hash)
+    const state = stateOf({ role, sync: sync.state, mining: running.mining, peers: peers.in + peers.out })
+    if (state === 'syncing') {
+      this.#headerPace.note(Date.now(), chain.target.height)
+      this.#blockPace.note(Date.now(), height)
+    } else {
+      this.#headerPace.reset()
+      this.#blockPace.reset()
+      this.#countWins(running, hash)
+    }
+    const lines = footerLines({
+      state,
+      reason: sync.reason ?? '',
+      height,
+      hash,
+      headers: chain.target.height,
+      claimed: state === 'syncing' ? believed(sync.explain().sources) : 0,
+      hashrate: running.hashrate,
+      peers,
+      pool: pool.size,
+      upMs: Date.now() - this.#startedAt,
+      wins: this.#wins,
+      headerPace: this.#headerPace,
+      blockPace: this.#blockPace
+    })
+    this.output.live(lines.join('\n'))
+  }
+
+  /** For the next drawing. */
+  #countWins(running: MiningNode, head: string): void {
+    if (this.#winsAt === head) return
+    this.#winsAt = head
+    running.wins().then(
+      (wins) => {
+        this.#wins = wins
+      },
+      // a block that cannot be read is told by the chain
+      () => {}
     )
   }
+}
+
+function around(
+  statuses: { connection: { direction: string }; head?: { hash: Uint8Array } }[],
+  head: string
+): LivePeers {
+  const peers = { in: 0, out: 0, full: 0, agreed: 0 }
+  for (const { connection, head: theirs } of statuses) {
+    peers[connection.direction === 'inbound' ? 'in' : 'out']++
+    if (theirs == null) continue
+    peers.full++
+    if (toHex(theirs.hash) === head) peers.agreed++
+  }
+  return peers
+}
+
+/** The highest head that a peer says it has, of those that sync still believes. */
+function believed(sources: { height?: number; standing: string; doubt?: string }[]): number {
+  const heights = sources
+    .filter(({ standing, doubt }) => doubt == null && (standing === 'open' || standing === 'ahead'))
+    .map(({ height = 0 }) => height)
+  return Math.max(0, ...heights)
 }

@@ -3,6 +3,7 @@ import type { NodeEvent } from '../../examples/mining-node/event.js'
 /** The machine's view: these fields, in this order. Fields are only ever added. */
 const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   listening: ['multiaddrs'],
+  repaired: ['height', 'what'],
   peer: ['action', 'peer', 'reason'],
   refused: ['peer', 'code', 'field', 'ours', 'theirs'],
   head: ['height', 'hash', 'miner', 'work', 'txs'],

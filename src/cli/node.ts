@@ -39,12 +39,14 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
     if (options.json && options.debugIdentity) warn(`warning ${DEBUG_IDENTITY}`)
     await stop.asked
     human?.stop()
+    await human?.conclude(running)
     await end(running, report)
     return 0
   } catch (err) {
     const failure = failureOf(err)
     if (options.json) report({ event: 'error', code: failure.code, message: failure.message, fix: failure.fix })
-    for (const line of failureLines(failure, 'blockwire node')) warn(line)
+    const tall = human != null && process.stderr.isTTY === true
+    for (const line of failureLines(failure, 'blockwire node', tall)) warn(line)
     return failure.exit
   } finally {
     human?.stop()

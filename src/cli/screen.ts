@@ -1,7 +1,7 @@
 /** The human's screen as text: no I/O, no colour of its own. */
 import { styleText } from 'node:util'
 import { dialable } from '../../examples/mining-node/address.js'
-import { clockTime, count, duration, type Line, plural, rate, short } from '../../examples/mining-node/line.js'
+import { clockTime, count, type Line, middleOut } from '../../examples/mining-node/line.js'
 import { DEFAULT_PORT } from './option.js'
 
 /** What the first screen says. */
@@ -35,7 +35,7 @@ export function welcomeLines(welcome: Welcome): string[] {
     `${program} node --seed ${address}${blockTime == null ? '' : ` --block-time ${blockTime}`}`
   return [
     `blockwire ${version}   network ${network}   genesis ${genesis.slice(0, 8)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
-    row('you', `${welcome.role === 'seed' ? 'seed, introduces peers' : welcome.name}   ${welcome.peerId}`),
+    row('you', `${welcome.role === 'seed' ? 'seed, introduces peers' : welcome.name}   ${middleOut(welcome.peerId)}`),
     row(
       'data',
       data == null
@@ -60,42 +60,6 @@ export function addressLines(multiaddrs: string[], command: (address: string) =>
       : [row('next', `in another terminal:  ${command(near.address)}`)]),
     ...(far == null || far === near ? [] : [row('', `on another computer:  ${command(far.address)}`)])
   ]
-}
-
-/** What the last line shows. */
-export interface Live {
-  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'stalled'
-  height: number
-  hash: string
-  target: number
-  hashrate: number
-  peers: number
-  pool: number
-  upMs: number
-}
-
-/** The state's word from what the node says about itself. */
-export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boolean; peers: number }): Live['state'] {
-  if (node.role === 'seed') return 'seeding'
-  if (node.sync === 'stalled') return 'stalled'
-  if (node.sync === 'headers' || node.sync === 'bodies') return 'syncing'
-  if (node.mining) return 'mining'
-  return node.peers === 0 ? 'alone' : 'synced'
-}
-
-export function liveLine({ state, height, hash, target, hashrate, peers, pool, upMs }: Live): string {
-  const head = `head #${count(height)} ${short(hash)}`
-  const rest = `${plural(peers, 'peer')}  pool ${pool} tx  up ${duration(upMs)}`
-  if (state === 'seeding') return `seeding  ${plural(peers, 'peer')}  up ${duration(upMs)}`
-  if (state === 'mining') return `mining #${count(height + 1)}  ${rate(hashrate)}  ${head}  ${rest}`
-  if (state === 'syncing') return `syncing ${bar(height, target)} ${count(height)} of ${count(target)}  ${rest}`
-  return `${state}  ${head}  ${rest}`
-}
-
-/** 20 characters wide. */
-function bar(done: number, all: number): string {
-  const full = all <= 0 ? 0 : Math.min(20, Math.floor((done / all) * 20))
-  return `[${'#'.repeat(full)}${'-'.repeat(20 - full)}]`
 }
 
 /** A line of the log with its time. */

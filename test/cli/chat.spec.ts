@@ -170,15 +170,16 @@ describe('a pipe', () => {
     expect(await dialler.event('error')).toMatchObject({ code: 'BW_CONFIG', message: expect.stringContaining('65537') })
   })
 
-  it('that nobody hears any more is an exit code of 1', async () => {
+  it('that nobody hears any more is an exit code of 1, said once', async () => {
     const { chat: listener, address } = await jsonChat()
     const { chat: dialler } = await jsonChat('-d', address)
     await dialler.event('conversation')
     listener.child.kill('SIGKILL')
     await dialler.event('closed')
-    dialler.child.stdin!.end('anyone?\n')
+    dialler.child.stdin!.end('anyone?\n'.repeat(1_000))
     expect(await dialler.exit).toBe(1)
     expect(await dialler.event('error')).toMatchObject({ code: 'BW_CHAT_ALONE' })
+    expect(dialler.events.filter(({ event }) => event === 'error')).toHaveLength(1)
   })
 
   it('whose reader is gone ends the program quietly', async () => {

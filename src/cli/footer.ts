@@ -1,0 +1,79 @@
+/** The live lines at the foot of a terminal as text: pure, no colour. */
+
+import { clean } from '../../examples/mining-node/clean.js'
+import { count, countOf, duration, paceText, plural, rate, short } from '../../examples/mining-node/line.js'
+import type { Pace } from '../../examples/mining-node/pace.js'
+import { type Win, winsText } from '../../examples/mining-node/wins.js'
+
+/** What the footer shows. */
+export interface Live {
+  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'stalled'
+  /** Why it is stalled. */
+  reason: string
+  height: number
+  hash: string
+  /** Height of the best headers that are here. */
+  headers: number
+  /** The highest head that a peer says it has. */
+  claimed: number
+  hashrate: number
+  peers: LivePeers
+  pool: number
+  upMs: number
+  wins: Win[]
+  headerPace: Pace
+  blockPace: Pace
+}
+
+export interface LivePeers {
+  in: number
+  out: number
+  /** Those that keep a chain, and those of them whose head is ours. */
+  full: number
+  agreed: number
+}
+
+/** The state's word from what the node says about itself. */
+export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boolean; peers: number }): Live['state'] {
+  if (node.role === 'seed') return 'seeding'
+  if (node.sync === 'stalled') return 'stalled'
+  if (node.sync === 'headers' || node.sync === 'bodies') return 'syncing'
+  if (node.mining) return 'mining'
+  return node.peers === 0 ? 'alone' : 'synced'
+}
+
+/** Up to four lines; the last one begins with the state. */
+export function footerLines(live: Live): string[] {
+  const { state, height, hash, peers, pool, upMs } = live
+  const around = `${plural(peers.in + peers.out, 'peer')} (${peers.in} in, ${peers.out} out)`
+  const up = `up ${duration(upMs)}`
+  if (state === 'seeding') return [`seeding  ${around}  ${up}`]
+  if (state === 'syncing') return [...barLines(live), `syncing  from ${around}  ${up}`]
+  const wins = winsText(live.wins)
+  const agreed = peers.full === 0 ? '' : ` agreed by ${peers.agreed} of ${peers.full}`
+  const head = `head #${count(height)} ${short(hash)}${agreed}`
+  return [
+    ...(wins == null ? [] : [`won by ${wins}`]),
+    `${around}  pool ${pool} tx  ${up}  Ctrl-C stops`,
+    state === 'mining'
+      ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}`
+      : `${state}  ${head}${state === 'stalled' && live.reason !== '' ? `  ${clean(live.reason, 80)}` : ''}`
+  ]
+}
+
+/** Headers come first, blocks behind them: each has a bar of its own. */
+function barLines({ height, headers, claimed, headerPace, blockPace }: Live): string[] {
+  const all = Math.max(headers, claimed, height)
+  return [
+    `headers ${bar(headers, all)} ${countOf(headers, all)}${headers < all ? paceText(headerPace, all) : ''}`,
+    `blocks  ${bar(height, all)} ${countOf(height, all)}${paceText(blockPace, all)}`
+  ]
+}
+
+const BAR = 26
+
+/** Full only when all is done. */
+export function bar(done: number, all: number): string {
+  const full = all <= 0 ? 0 : Math.max(0, Math.min(BAR, Math.floor((done / all) * BAR)))
+  return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}]`
+}
