@@ -9,6 +9,7 @@ import { dialable } from './address.js'
 import type { NodeEvent, Report } from './event.js'
 import { loadOrCreateKey, nameOf } from './key.js'
 import { reportChain, reportPeers, reportSync } from './watch.js'
+import { type Win, WinsWatch } from './wins.js'
 
 export interface MiningNodeInit {
   /** Multiaddrs to listen on. */
@@ -35,6 +36,8 @@ export interface MiningNode {
   /** Hashes a second over the last seconds; 0 while not mining. */
   readonly hashrate: number
   readonly mining: boolean
+  /** Who won how many of the last blocks, most first. One call at a time. */
+  wins(): Promise<Win[]>
   /** Mines or does not; the node stays connected. */
   mine(wanted: boolean): void
   stop(): Promise<void>
@@ -76,7 +79,7 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
   }
   const multiaddrs = dialable(node.multiaddrs).map(({ address }) => address)
   held.release({ event: 'listening', multiaddrs })
-  return new RunningMiningNode(node, name, digger)
+  return new RunningMiningNode(node, name, digger, new WinsWatch(node.chain, rules, key.publicKey))
 }
 
 /** Keeps what happens while the node starts, so that `listening` comes first. */
@@ -101,7 +104,8 @@ class RunningMiningNode implements MiningNode {
   constructor(
     readonly node: Node<CoinHeader, CoinTx>,
     readonly name: string,
-    private readonly miner: Miner | undefined
+    private readonly miner: Miner | undefined,
+    private readonly winsWatch: WinsWatch
   ) {}
 
   get mining(): boolean {
@@ -110,6 +114,10 @@ class RunningMiningNode implements MiningNode {
 
   get hashrate(): number {
     return this.mining ? (this.miner?.hashrate() ?? 0) : 0
+  }
+
+  wins(): Promise<Win[]> {
+    return this.winsWatch.count()
   }
 
   mine(wanted: boolean): void {

@@ -1,6 +1,9 @@
 /** Events as a person reads them: pure text, width 80 for the usual ones. */
 import { clean } from './clean.js'
 import type { NodeEvent } from './event.js'
+import { Pace } from './pace.js'
+import { pad } from './width.js'
+import { nameText } from './wins.js'
 
 /** A line of the log: its first word says what happened. */
 export interface Line {
@@ -48,6 +51,8 @@ export function lineOf(event: NodeEvent): Line | undefined {
         text: `${clean(event.address, 120)} not reached: ${clean(event.error, 120)}; next try in ${Math.ceil(event.nextMs / 1000)} s`,
         tone: 'warn'
       }
+    case 'repaired':
+      return { word: 'repair', text: repairText(event), tone: 'warn' }
     case 'error':
       return {
         word: 'error',
@@ -65,15 +70,32 @@ export function lineOf(event: NodeEvent): Line | undefined {
 /** A sync of fewer blocks than this is not worth a line. */
 const SYNC_BLOCKS = 10
 
-/** Watches the states of sync and gives one line when a longer one is over. */
+/** Watches the states of sync: a line now and then while one runs, where that is wanted, and one when a longer one is over. */
 export class SyncWatch {
   /** Where the sync at hand began, in blocks and ms. */
   #began: { height: number; at: number } | undefined
+  #toldAt = 0
+  readonly #pace = new Pace()
 
-  line({ state, height }: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
+  /** `everyMs`: how often to tell how far it is. */
+  constructor(private readonly everyMs = Number.POSITIVE_INFINITY) {}
+
+  /** Blocks come in bulk: each is no news. */
+  get running(): boolean {
+    return this.#began != null
+  }
+
+  line({ state, height, target }: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
     if (state === 'headers' || state === 'bodies') {
-      this.#began ??= { height, at: now }
-      return undefined
+      if (this.#began == null) {
+        this.#began = { height, at: now }
+        this.#toldAt = now
+        this.#pace.reset()
+      }
+      this.#pace.note(now, height)
+      if (now - this.#toldAt < this.everyMs || target - height < SYNC_BLOCKS) return undefined
+      this.#toldAt = now
+      return { word: 'syncing', text: `${countOf(height, target)}${paceText(this.#pace, target)}`, tone: 'plain' }
     }
     const began = this.#began
     this.#began = undefined
@@ -83,15 +105,40 @@ export class SyncWatch {
   }
 }
 
+/** 10,944 of 18,240. */
+export function countOf(done: number, all: number): string {
+  return `${count(done)} of ${count(Math.max(done, all))}`
+}
+
+/** `   9,120/s   1m05s left`, as far as that is known. */
+export function paceText(pace: Pace, all: number): string {
+  const left = pace.left(all)
+  return left == null ? '' : `   ${count(pace.perSecond)}/s   ${duration(Math.ceil(left / 1000) * 1000)} left`
+}
+
+/** Repairs that are told; the others are a number. */
+const REPAIRS = 3
+
+function repairText({ height, what }: Extract<NodeEvent, { event: 'repaired' }>): string {
+  const told = what.slice(0, REPAIRS).map((one) => clean(one.replace(/\b[0-9a-f]{64}\b/g, short), 160))
+  const rest = what.length - told.length
+  return `now at #${count(height)}: ${told.join('; ')}${rest > 0 ? `; and ${plural(rest, 'repair')} more` : ''}`
+}
+
 function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { event: 'head' }>): string {
-  const from = miner === '' ? 'an unnamed miner' : clean(miner, 32)
+  const from = nameText(miner)
   if (blocks > 1) return `#${count(height)} ${short(hash)}   ${plural(blocks, 'block')}, the last from ${from}`
-  return `#${count(height)} ${short(hash)}   ${from}${txs > 1 ? `   ${txs - 1} tx` : ''}`
+  return `#${count(height)} ${short(hash)}   ${txs > 1 ? `${pad(from, 14)} ${txs - 1} tx` : from}`
 }
 
 /** The last 6 hex digits of a hash: the first ones are zeros where there is proof of work. */
 export function short(hash: string): string {
   return clean(hash.slice(-6))
+}
+
+/** A peer ID for a line that has little room: `12D3KooWBNj9...LqCa`. */
+export function middleOut(peer: string): string {
+  return clean(peer.length <= 24 ? peer : `${peer.slice(0, 12)}...${peer.slice(-8)}`)
 }
 
 /** The end of a peer ID, where two of them differ. */

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { createLogUpdate } from 'log-update'
+import { shorten, width } from './width.js'
 
 /** Where lines go: above a live last line where stdout is a terminal, plain otherwise. */
 export interface Output {
@@ -36,10 +37,10 @@ export function openOutput(onClosed: () => void, stdout = process.stdout): Outpu
     },
     live(text) {
       if (!open || update == null) return
-      const width = Math.max(20, (stdout.columns ?? 80) - 1)
+      const columns = Math.max(20, (stdout.columns ?? 80) - 1)
       last = text
         .split('\n')
-        .map((line) => cut(line, width))
+        .map((line) => cut(line, columns))
         .join('\n')
       update(last)
     },
@@ -52,7 +53,8 @@ export function openOutput(onClosed: () => void, stdout = process.stdout): Outpu
   }
 }
 
-/** Cuts a line at `width` characters, not counting escape codes. */
-function cut(line: string, width: number): string {
-  return stripVTControlCharacters(line).length <= width ? line : stripVTControlCharacters(line).slice(0, width)
+/** Cuts a line that is too long, and with it its escape codes. */
+function cut(line: string, columns: number): string {
+  const plain = stripVTControlCharacters(line)
+  return width(plain) <= columns ? line : shorten(plain, columns)
 }

@@ -1,18 +1,21 @@
 /** Turns the library's events into the reporter's. */
 import type { Node } from 'blockwire'
-import { type Rules, splitBlock } from 'blockwire/chain'
-import type { CoinHeader, CoinTx, Reward } from 'blockwire/pow'
+import type { Rules } from 'blockwire/chain'
+import type { CoinHeader, CoinTx } from 'blockwire/pow'
 import type { Report } from './event.js'
+import { rewardOf } from './wins.js'
 
 type CoinNode = Node<CoinHeader, CoinTx>
 
-/** `address` is where our own rewards go. */
+/** What `open` had to repair, then what happens. `address` is where our own rewards go. */
 export function reportChain(
   { chain, producer }: CoinNode,
   rules: Rules<CoinHeader, CoinTx>,
   address: Uint8Array,
   report: Report
 ): void {
+  const { height, repaired } = chain.report
+  if (repaired.length > 0) report({ event: 'repaired', height, what: repaired })
   /** The last block that joined the chain: the head, once `head` comes. */
   let last: { bytes: Uint8Array; txs: number } | undefined
   let blocks = 0
@@ -96,18 +99,6 @@ export function reportSync({ sync }: CoinNode, report: Report): void {
     told = now
     report({ event: 'sync', state, height, target })
   }
-}
-
-/** The reward, which is a block's first transaction. */
-function rewardOf(
-  block: Uint8Array,
-  limits: Parameters<typeof splitBlock>[1],
-  rules: Rules<CoinHeader, CoinTx>
-): Reward | undefined {
-  const first = splitBlock(block, limits).txs[0]
-  if (first == null) return undefined
-  const tx = rules.tx.decode(first)
-  return tx.kind === 'reward' ? tx : undefined
 }
 
 function hex(bytes: Uint8Array): string {

@@ -70,7 +70,8 @@ function barLines({ height, headers, claimed, headerPace, blockPace }: Live): st
   ]
 }
 
-const BAR = 26
+/** Leaves room for numbers of seven digits in 80 columns. */
+const BAR = 22
 
 /** Full only when all is done. */
 export function bar(done: number, all: number): string {

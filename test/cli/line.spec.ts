@@ -1,3 +1,4 @@
+import { DataLockedError } from 'blockwire/errors'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { dialable } from '../../dist/examples/mining-node/address.js'
@@ -6,7 +7,7 @@ import type { NodeEvent } from '../../dist/examples/mining-node/event.js'
 import { count, duration, lineOf, rate, SyncWatch } from '../../dist/examples/mining-node/line.js'
 import { failureLines, failureOf } from '../../dist/src/cli/failure.js'
 import { jsonLine } from '../../dist/src/cli/json.js'
-import { liveLine, logLine, stateOf, type Welcome, welcomeLines } from '../../dist/src/cli/screen.js'
+import { logLine, type Welcome, welcomeLines } from '../../dist/src/cli/screen.js'
 
 const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 const HASH = '3fa9c1'.padStart(64, '0')
@@ -36,6 +37,7 @@ const EVENTS: NodeEvent[] = [
   { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, error: EVIL, nextMs: 2_000 },
   { event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 1 },
   { event: 'sync', state: 'live', height: 3, target: 3 },
+  { event: 'repaired', height: 3, what: [EVIL, `cut back from 4 to block 3 (${HASH})`] },
   { event: 'error', code: 'BW_X', message: EVIL, fix: EVIL },
   { event: 'stopped', height: 3, hash: HASH }
 ]
@@ -72,7 +74,7 @@ describe('lines for people', () => {
   it('begin with a word for what happened', () => {
     expect(said({ event: 'mined', height: 18_240, hash: HASH })).toBe('mined #18,240 3fa9c1   you')
     expect(said({ event: 'head', height: 2, hash: HASH, miner: 'ana', work: '9', txs: 3, own: false, blocks: 1 })).toBe(
-      'got #2 3fa9c1   ana   2 tx'
+      'got #2 3fa9c1   ana            2 tx'
     )
     expect(
       said({ event: 'head', height: 900, hash: HASH, miner: 'ana', work: '9', txs: 1, own: false, blocks: 898 })
@@ -86,6 +88,16 @@ describe('lines for people', () => {
     expect(
       said({ event: 'refused', peer: ID, code: 'genesis', field: 'params.blockTime', ours: '2000', theirs: '1000' })
     ).toBe('refused 4kx6nXTN follows another chain: params.blockTime 2000 here, 1000 there')
+  })
+
+  it('tell of a repair in one, with short hashes, and the first three only', () => {
+    expect(
+      said({ event: 'repaired', height: 89, what: ['block 90 has no body', `cut back to block 89 (${HASH})`] })
+    ).toBe('repair now at #89: block 90 has no body; cut back to block 89 (3fa9c1)')
+    const what = ['one', 'two', 'three', 'four', 'five'].map((what) => `${what} was wrong`)
+    expect(said({ event: 'repaired', height: 1_200, what })).toBe(
+      'repair now at #1,200: one was wrong; two was wrong; three was wrong; and 2 repairs more'
+    )
   })
 
   it('do not say our own block twice', () => {
@@ -107,6 +119,22 @@ describe('lines for people', () => {
     })
     expect(watch.line(sync('headers', 900), 2_000)).toBeUndefined()
     expect(watch.line(sync('live', 901), 2_010)).toBeUndefined()
+  })
+
+  it('tell of a sync that takes long now and then, with its pace', () => {
+    const watch = new SyncWatch(5_000)
+    const sync = (height: number) => ({ event: 'sync', state: 'bodies', height, target: 18_240 }) as const
+    expect(watch.line(sync(0), 0)).toBeUndefined()
+    expect(watch.running).toBe(true)
+    expect(watch.line(sync(4_000), 4_000)).toBeUndefined()
+    expect(watch.line(sync(6_000), 5_000)).toEqual({
+      word: 'syncing',
+      text: '6,000 of 18,240   1,200/s   11s left',
+      tone: 'plain'
+    })
+    expect(watch.line(sync(6_100), 5_100)).toBeUndefined()
+    expect(watch.line({ event: 'sync', state: 'live', height: 18_240, target: 18_240 }, 9_000)?.word).toBe('synced')
+    expect(watch.running).toBe(false)
   })
 
   it('have colour only where asked', () => {
@@ -144,6 +172,7 @@ describe('lines for programs', () => {
       mined: ['event', 'height', 'hash'],
       reorg: ['event', 'from', 'to', 'common', 'depth'],
       sync: ['event', 'state', 'height', 'target'],
+      repaired: ['event', 'height', 'what'],
       error: ['event', 'code', 'message', 'fix'],
       stopped: ['event', 'height', 'hash']
     })
@@ -186,6 +215,12 @@ describe('the first screen', () => {
     expect(text({ blockTime: 2 })).toContain(`/p2p/${ID} --block-time 2\n`)
   })
 
+  it('begins with version, network, genesis and how long it took, in 80 columns', () => {
+    const lines = text({ name: '小明' }).split('\n')
+    expect(lines[0]).toBe('blockwire 0.1.0   network hello   genesis 00000000   ready in 0.7 s')
+    expect(lines[1]).toBe('  you      小明   12D3KooWDpJ7...4kx6nXTN')
+  })
+
   it('says where the chain is kept', () => {
     expect(text()).toContain('in memory: gone when this stops')
     expect(text({ data: './data' })).toContain('./data (new chain)')
@@ -218,25 +253,17 @@ describe('the first screen', () => {
   })
 })
 
-describe('the last line', () => {
-  it('begins with the state', () => {
-    const states = [
-      stateOf({ role: 'seed', sync: 'idle', mining: false, peers: 0 }),
-      stateOf({ role: 'full', sync: 'no-peers', mining: false, peers: 0 }),
-      stateOf({ role: 'full', sync: 'no-peers', mining: true, peers: 0 }),
-      stateOf({ role: 'full', sync: 'headers', mining: true, peers: 1 }),
-      stateOf({ role: 'full', sync: 'live', mining: false, peers: 1 }),
-      stateOf({ role: 'full', sync: 'stalled', mining: true, peers: 1 })
-    ]
-    expect(states).toEqual(['seeding', 'alone', 'mining', 'syncing', 'synced', 'stalled'])
-    for (const state of states) {
-      const line = liveLine({ state, height: 5, hash: HASH, target: 10, hashrate: 1000, peers: 2, pool: 0, upMs: 1000 })
-      expect(line.startsWith(state)).toBe(true)
-    }
-  })
-})
-
 describe('failures', () => {
+  it('say facts and remedy in lines of their own to people', () => {
+    const failure = failureOf(new DataLockedError('./data', 'process 4121 (for 3 min)'))
+    expect(failureLines(failure, 'blockwire node', true)).toEqual([
+      'error BW_DATA_LOCKED  ./data is in use by process 4121 (for 3 min)',
+      '  fix    stop it, or give this node its own directory',
+      '  more   docs/errors.md#bw_data_locked'
+    ])
+    expect(failureLines(failure, 'blockwire node')).toHaveLength(1)
+  })
+
   it('of ours say code, message and remedy in one line', () => {
     const err = Object.assign(new Error('x'), { code: 'E' })
     expect(failureLines(failureOf(err))).toEqual([
