@@ -86,6 +86,20 @@ describe('pacing', () => {
     expect(sent).toEqual(['a', 'b'])
   })
 
+  it('cuts it though nothing waits', () => {
+    const { clock, streams, cut, sent, send } = setup()
+    streams[0]!.writeBufferLength = 2 * HIGH_WATER_BYTES
+    send('a')
+    clock.turn(PATIENCE_MS - 500)
+    // it is slow now, not stuck
+    streams[0]!.writeBufferLength -= 65_536
+    clock.turn(600)
+    expect([cut, sent]).toEqual([[], ['a']])
+    clock.turn(PATIENCE_MS)
+    expect(cut).toHaveLength(1)
+    expect(clock.waiting).toBe(0)
+  })
+
   it('does not wait again for a peer that was cut and comes back, until 5 min are over', () => {
     const { clock, streams, cut, pacer, sent, send } = setup()
     streams[0]!.writeBufferLength = 4 * HIGH_WATER_BYTES
