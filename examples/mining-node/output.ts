@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import { createLogUpdate } from 'log-update'
+import { live } from './live.js'
 import { shorten, width } from './width.js'
 
 /** Where lines go: above a live last line where stdout is a terminal, plain otherwise. */
@@ -24,30 +24,30 @@ export function openOutput(onClosed: () => void, stdout = process.stdout): Outpu
     onClosed()
   })
   const isTerminal = stdout.isTTY === true
-  const update = isTerminal ? createLogUpdate(stdout, { showCursor: true }) : undefined
+  const footer = isTerminal ? live((text) => stdout.write(text)) : undefined
   let last = ''
   return {
     isTerminal,
     colour: isTerminal && (process.env.NO_COLOR ?? '') === '' && stdout.hasColors(),
     line(text) {
       if (!open) return
-      update?.clear()
+      footer?.clear()
       stdout.write(`${text}\n`)
-      if (last !== '') update?.(last)
+      footer?.draw(last)
     },
     live(text) {
-      if (!open || update == null) return
+      if (!open || footer == null) return
       const columns = Math.max(20, (stdout.columns ?? 80) - 1)
       last = text
         .split('\n')
         .map((line) => cut(line, columns))
         .join('\n')
-      update(last)
+      footer.draw(last)
     },
     end() {
       if (!open) return Promise.resolve()
       last = ''
-      update?.clear()
+      footer?.clear()
       return new Promise((resolve) => stdout.write('', () => resolve()))
     }
   }
