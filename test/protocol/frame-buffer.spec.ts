@@ -72,6 +72,20 @@ describe('FrameBuffer', () => {
     expect(() => buffer.next()).toThrow(expect.objectContaining({ name: 'MalformedError', fault: 'protocol' }))
   })
 
+  it('keeps nothing of the buffers that small chunks are views of', () => {
+    const frame = Uint8Array.from({ length: 20_000 }, (_, i) => i % 251)
+    const buffer = new FrameBuffer(20_000)
+    const sent = prefixed(frame)
+    let before: Uint8Array | undefined
+    for (let offset = 0; offset < sent.length; offset += 7) {
+      const chunk = sent.slice(offset, offset + 7)
+      buffer.push(chunk)
+      before?.fill(255)
+      before = chunk
+    }
+    expect(buffer.next()).toEqual(frame)
+  })
+
   it('copies nothing for a frame that came in one piece', () => {
     const buffer = new FrameBuffer(1_000)
     const bytes = prefixed(new Uint8Array(500))
