@@ -1,4 +1,5 @@
 import type { Logger, PeerId } from '@libp2p/interface'
+import type { Verdict } from '../chain/index.js'
 import { toHex } from '../hex.js'
 import { BRANCH_GAP } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -90,7 +91,7 @@ export class BranchFetch {
         let next = await pages.next()
         for (; !next.done; next = await pages.next()) {
           last = next.value.last ?? last
-          if (next.value.verdict.result === 'reject') this.neighbours.judge(asked.peer, next.value.verdict, 'headers')
+          if (!besideHisChain(next.value.verdict)) this.neighbours.judge(asked.peer, next.value.verdict, 'headers')
         }
         if (!next.value || last == null || last.height <= before) return
       }
@@ -118,9 +119,7 @@ export class BranchFetch {
     if (received.length === 0 || asked.signal.aborted) return
     try {
       const { verdict } = await this.chain.addBlocks(received, { signal: asked.signal })
-      // he has it beside his chain perhaps: a bad state is not his fault
-      const state = verdict.result === 'reject' && (verdict.reason === 'state' || verdict.reason === 'known-invalid')
-      if (!state) this.neighbours.judge(asked.peer, verdict, 'sync')
+      if (!besideHisChain(verdict)) this.neighbours.judge(asked.peer, verdict, 'sync')
     } catch (err) {
       if (!asked.signal.aborted) this.log.error('could not import a branch - %e', err)
     }
@@ -160,4 +159,9 @@ export class BranchFetch {
       if (signal.aborted) done()
     })
   }
+}
+
+/** A bad state is not his fault, nor what stands on it: he has it beside his chain perhaps, and never applied it. */
+function besideHisChain(verdict: Verdict): boolean {
+  return verdict.result === 'reject' && (verdict.reason === 'state' || verdict.reason === 'known-invalid')
 }

@@ -1,6 +1,6 @@
 import { Chain } from 'blockwire/chain'
 import type { SyncProgress } from 'blockwire/sync'
-import { buildBlock, buildChain, testRules, until } from 'blockwire/testing'
+import { buildBlock, buildChain, type TestTx, testRules, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
 import { chainOf, extend, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
@@ -297,6 +297,23 @@ describe('a branch that is fetched for an orphan', () => {
     await sender.node.stop()
     await until('the peer is gone', () => asker.node.services.status.peers.size === 0)
     expect(await asker.sync.fetchBranch(stranger, sender.node.peerId, { signal })).toBe(false)
+    expect(asker.peers.charged).toEqual([])
+  })
+
+  it('charges nobody for an invalid one that he has beside his chain', async () => {
+    const main = await chainOf(40)
+    const bad: TestTx = { kind: 'fail', key: 'k', value: '', salt: 1 }
+    const side = buildChain(rules, main.genesis, 3, (i) => ({ nonce: 3, txs: i === 0 ? [bad] : [] }))
+    await main.addBlocks(side.map(({ bytes }) => bytes))
+    expect(main.has(side[2]!.hash)).toBe('body')
+    const sender = await host({ chain: main })
+    // whoever was on genesis then knows better
+    const other = await chainOf(0)
+    expect((await other.add(side[0]!.bytes)).result).toBe('reject')
+    const asker = await host({ chain: other })
+    await join(asker, sender)
+    const { signal } = new AbortController()
+    expect(await asker.sync.fetchBranch(side[1]!.hash, sender.node.peerId, { signal })).toBe(false)
     expect(asker.peers.charged).toEqual([])
   })
 
