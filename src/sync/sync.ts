@@ -57,7 +57,7 @@ export interface SyncEvents {
  */
 export interface Sync extends TypedEventTarget<SyncEvents> {
   readonly state: SyncState
-  readonly reason?: string
+  readonly reason: string | undefined
   readonly progress: SyncProgress
   /**
    * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer and else from two
