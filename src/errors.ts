@@ -71,11 +71,13 @@ export class DataForeignError extends BlockwireError {
 
 /** The data directory cannot be created, read or written. */
 export class DataUnusableError extends BlockwireError {
-  constructor(where: string, why: string, cause?: unknown) {
-    super('DataUnusableError', 'BW_DATA_UNUSABLE', `${where} cannot be used: ${why}`, {
-      fix: 'choose a directory that you may write to, and check that the disk is not full',
-      cause
-    })
+  constructor(
+    where: string,
+    why: string,
+    cause?: unknown,
+    fix = 'choose a directory that you may write to, and check that the disk is not full'
+  ) {
+    super('DataUnusableError', 'BW_DATA_UNUSABLE', `${where} cannot be used: ${why}`, { fix, cause })
   }
 }
 

@@ -2,7 +2,17 @@ import { DataForeignError, DataUnusableError, DataVersionError } from '../errors
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
-import { type Holdings, headRecord, MAX_HEIGHT, type OpenReport, readHoldings, repair, whereIs } from './repair.js'
+import { backToGenesis, replay } from './rebuild.js'
+import {
+  type Holdings,
+  headRecord,
+  MAX_HEIGHT,
+  type OpenReport,
+  readHoldings,
+  repair,
+  StateLost,
+  whereIs
+} from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
   blockKey,
@@ -34,6 +44,28 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
     report.created = true
   } else await checkOwner(core, format)
   const head = await readHead(core, report)
+  const before = report.repaired.length
+  try {
+    await load(core, head, report)
+  } catch (err) {
+    if (!(err instanceof StateLost)) throw err
+    await backToGenesis(core)
+    // what else was said was not written
+    report.repaired.splice(before)
+    report.repaired.push(`${err.message}: the state was made anew from the stored blocks`)
+    await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
+    await replay(core)
+  }
+  report.height = core.tree.head.at.height
+  return report
+}
+
+/** Checks and mends the head chain, and fills the tree. */
+async function load<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  head: { height: number; hash: Uint8Array },
+  report: OpenReport
+): Promise<void> {
   await readUndoFrom(core, head.height)
   const from = Math.max(0, head.height - core.tree.keep)
   const holdings = await readHoldings(core, from)
@@ -41,8 +73,6 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   core.tree.restore(chain)
   if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
   await loadSide(core, holdings)
-  report.height = core.tree.head.at.height
-  return report
 }
 
 async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {

@@ -31,6 +31,13 @@ export interface OpenReport {
 const CHECKED_BLOCKS = 64
 export const MAX_HEIGHT = 0xffff_ffff_fffe
 
+/** The record of what a block changed is missing or damaged: the state can be taken back no further than to this block. */
+export class StateLost extends Error {
+  constructor(readonly height: number) {
+    super(`the record of what block ${height} changed is missing or damaged`)
+  }
+}
+
 /** What the store holds of the heights that stay in memory. */
 export interface Holdings {
   /** By hash, every header record. */
@@ -64,7 +71,7 @@ export async function readHoldings<Header extends BaseHeader, Tx>(
 /**
  * Checks the head chain from `from` up: links, hashes, index, and of the last blocks bodies and undo. What is damaged is mended from
  * what is not, or the chain is cut back to below it. Answers the head chain, ascending.
- * @throws DataUnusableError when the state cannot be taken back to the last good block.
+ * @throws StateLost when the state cannot be taken back to the last good block. DataUnusableError.
  */
 export async function repair<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
@@ -160,8 +167,7 @@ class Repair<Header extends BaseHeader, Tx> {
     }
     if (withBody && !genesis && terms.rules.state != null && height >= this.#core.undoFrom) {
       const undo = await store.read(blockKey(TABLE.undo, height, hash))
-      if (undo == null || decodeUndo(undo) == null)
-        throw this.#lost(height, 'the record of what it changed is missing or damaged')
+      if (undo == null || decodeUndo(undo) == null) throw new StateLost(height)
     }
     return undefined
   }
@@ -187,7 +193,7 @@ class Repair<Header extends BaseHeader, Tx> {
       if (terms.rules.state != null) {
         const bytes = height < undoFrom ? undefined : await store.read(blockKey(TABLE.undo, height, hash))
         const record = bytes == null ? undefined : decodeUndo(bytes)
-        if (record == null) throw this.#lost(height, 'the record of what it changed is missing or damaged')
+        if (record == null) throw new StateLost(height)
         overlay.revert(record)
       }
       this.#writing.del(heightKey(TABLE.main, height))
@@ -236,7 +242,8 @@ class Repair<Header extends BaseHeader, Tx> {
   }
 
   #lost(height: number, why: string): DataUnusableError {
-    return new DataUnusableError(this.#where, `block ${height} cannot be repaired: ${why}; remove it and sync again`)
+    const fix = `remove ${this.#where} and sync again; keys lie beside it and stay`
+    return new DataUnusableError(this.#where, `block ${height} cannot be repaired: ${why}`, undefined, fix)
   }
 }
 
