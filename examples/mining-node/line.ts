@@ -80,10 +80,8 @@ export class SyncWatch {
   /** `everyMs`: how often to tell how far it is. */
   constructor(private readonly everyMs = Number.POSITIVE_INFINITY) {}
 
-  /** Blocks come in bulk: each is no news. */
-  get running(): boolean {
-    return this.#began != null
-  }
+  /** Blocks come in bulk: single ones are no news. */
+  bulk = false
 
   line({ state, height, target }: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
     if (state === 'headers' || state === 'bodies') {
@@ -93,12 +91,14 @@ export class SyncWatch {
         this.#pace.reset()
       }
       this.#pace.note(now, height)
+      this.bulk ||= target - this.#began.height >= SYNC_BLOCKS
       if (now - this.#toldAt < this.everyMs || target - height < SYNC_BLOCKS) return undefined
       this.#toldAt = now
       return { word: 'syncing', text: `${countOf(height, target)}${paceText(this.#pace, target)}`, tone: 'plain' }
     }
     const began = this.#began
     this.#began = undefined
+    this.bulk = false
     if (began == null || state !== 'live' || height - began.height < SYNC_BLOCKS) return undefined
     const text = `#${count(height)}, ${plural(height - began.height, 'block')} in ${((now - began.at) / 1000).toFixed(1)} s`
     return { word: 'synced', text, tone: 'good' }

@@ -45,7 +45,8 @@ export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boo
 /** Up to four lines; the last one begins with the state. */
 export function footerLines(live: Live): string[] {
   const { state, height, hash, peers, pool, upMs } = live
-  const around = `${plural(peers.in + peers.out, 'peer')} (${peers.in} in, ${peers.out} out)`
+  const all = peers.in + peers.out
+  const around = `${plural(all, 'peer')}${all === 0 ? '' : ` (${peers.in} in, ${peers.out} out)`}`
   const up = `up ${duration(upMs)}`
   if (state === 'seeding') return [`seeding  ${around}  ${up}`]
   if (state === 'syncing') return [...barLines(live), `syncing  from ${around}  ${up}`]

@@ -42,8 +42,8 @@ export class HumanScreen {
     }
     // that peers leave when we go is no news
     if (this.#stopping && event.event === 'peer') return
-    // nor are the batches of a sync, which has lines of its own
-    if (event.event === 'head' && event.blocks > 1 && this.#sync.running) return
+    // nor are the heads of a sync, which has lines of its own
+    if (event.event === 'head' && this.#sync.bulk) return
     const line = event.event === 'sync' ? this.#sync.line(event, Date.now()) : lineOf(event)
     if (line == null) return
     const text = logLine(line, Date.now(), this.output.colour)

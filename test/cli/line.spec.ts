@@ -125,7 +125,7 @@ describe('lines for people', () => {
     const watch = new SyncWatch(5_000)
     const sync = (height: number) => ({ event: 'sync', state: 'bodies', height, target: 18_240 }) as const
     expect(watch.line(sync(0), 0)).toBeUndefined()
-    expect(watch.running).toBe(true)
+    expect(watch.bulk).toBe(true)
     expect(watch.line(sync(4_000), 4_000)).toBeUndefined()
     expect(watch.line(sync(6_000), 5_000)).toEqual({
       word: 'syncing',
@@ -134,7 +134,9 @@ describe('lines for people', () => {
     })
     expect(watch.line(sync(6_100), 5_100)).toBeUndefined()
     expect(watch.line({ event: 'sync', state: 'live', height: 18_240, target: 18_240 }, 9_000)?.word).toBe('synced')
-    expect(watch.running).toBe(false)
+    expect(watch.bulk).toBe(false)
+    watch.line({ event: 'sync', state: 'bodies', height: 18_240, target: 18_242 }, 9_500)
+    expect(watch.bulk, 'two blocks are news').toBe(false)
   })
 
   it('have colour only where asked', () => {
