@@ -5,7 +5,7 @@ import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@
 import type { PrivateKey } from '@libp2p/interface'
 import { ClassicLevel } from 'classic-level'
 import { LevelDatastore } from 'datastore-level'
-import type { Datastore } from 'interface-datastore'
+import type { Datastore, Key } from 'interface-datastore'
 import type { Database } from './chain/index.js'
 import { DataLockedError, DataUnusableError } from './errors.js'
 
@@ -51,7 +51,7 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
     const found = await readIdentity(dir)
     const privateKey = given ?? found ?? (await createIdentity(dir))
     await writeFile(holder, JSON.stringify({ pid: process.pid, since: new Date().toISOString() }))
-    const datastore = new LevelDatastore(
+    const datastore = new PeersDatastore(
       db.sublevel<string, Uint8Array>('libp2p', { keyEncoding: 'utf8', valueEncoding: 'view' }) as never
     )
     return {
@@ -68,6 +68,21 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
   } catch (err) {
     await db.close()
     throw err instanceof DataUnusableError ? err : new DataUnusableError(dir, reasonOf(err), err)
+  }
+}
+
+/**
+ * What libp2p remembers of its peers, which it can find out again: when it cannot be written, it is left out. libp2p writes for every
+ * stream it opens, and a full disk would otherwise cut the node off from all its peers.
+ */
+class PeersDatastore extends LevelDatastore {
+  override async put(key: Key, value: Uint8Array): Promise<Key> {
+    await super.put(key, value).catch(() => {})
+    return key
+  }
+
+  override async delete(key: Key): Promise<void> {
+    await super.delete(key).catch(() => {})
   }
 }
 
