@@ -10,8 +10,8 @@ async function imported(folder: string): Promise<string[]> {
   const files = (await readdir(root, { recursive: true })).filter((file) => file.endsWith('.ts'))
   const texts = await Promise.all(files.map((file) => readFile(root + file, 'utf8')))
   return texts
-    .flatMap((text) => [...text.matchAll(/(?:^(?:import|export|\}) [^'"\n]*?|^\} |import\()'([^'.][^']*)'/gm)])
-    .map(([, from]) => /^(@[^/]+\/)?[^/]+/.exec(from!)![0])
+    .flatMap((text) => [...text.matchAll(/^(?:import|export|\}).* from '([^'.][^']*)'|\bimport\('([^'.][^']*)'\)/gm)])
+    .map(([, from, loaded]) => /^(@[^/]+\/)?[^/]+/.exec(from ?? loaded!)![0])
     .filter((name) => !name.startsWith('node:') && name !== 'blockwire')
 }
 
