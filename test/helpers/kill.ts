@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { createNode } from 'blockwire'
 import { coin } from 'blockwire/pow'
 import { expect } from 'vitest'
-import { type CliEvent, Program } from './process.js'
+import { type CliEvent, Program, temporaryDirectory } from './process.js'
 
 /**
  * Kills a mining process `times` times with SIGKILL, each time at a random moment after its first block, and checks each time that
@@ -19,9 +19,36 @@ export async function killWhileMining(data: string, times: number): Promise<numb
     node.child.kill('SIGKILL')
     await once(node.child, 'close')
     for (const event of node.events.filter(({ event }) => event === 'mined')) note(mined, event)
-    height = await check(data, mined)
+    height = await check(data, mined, Math.max(...mined.keys()))
   }
   return height
+}
+
+/**
+ * Kills a process that syncs from `seed` `times` times with SIGKILL, each time at a random moment of its sync, and checks each time that
+ * its directory opens on a chain that links and is as high as what it had told. It goes on where it was; when it has all `height` blocks,
+ * a new directory is begun. In the end it comes to the same head as everyone.
+ */
+export async function killWhileSyncing(seed: string, height: number, times: number): Promise<void> {
+  let data = await temporaryDirectory()
+  const start = (): Program => Program.node('--data', data.path, '--seed', seed, '--block-time', '0.1')
+  try {
+    for (let run = 0; run < times; run++) {
+      const node = start()
+      await node.event('sync', ({ state }) => state === 'headers' || state === 'bodies')
+      await delay(Math.random() * 300)
+      node.child.kill('SIGKILL')
+      await once(node.child, 'close')
+      if ((await check(data.path, new Map(), node.height)) < height) continue
+      await data.remove()
+      data = await temporaryDirectory()
+    }
+    const last = start()
+    await last.event('sync', (event) => event.state === 'live' && event.height === height)
+    expect(await last.signal('SIGINT')).toBe(0)
+  } finally {
+    await data.remove()
+  }
 }
 
 function note(mined: Map<number, string>, { height, hash }: CliEvent): void {
@@ -29,13 +56,14 @@ function note(mined: Map<number, string>, { height, hash }: CliEvent): void {
   mined.set(Number(height), String(hash))
 }
 
-/** Opens the directory as a node would, without network. */
-async function check(data: string, mined: Map<number, string>): Promise<number> {
+/** Opens the directory as a node would, without network. `told` is the highest head that the process had told. */
+async function check(data: string, mined: Map<number, string>, told: number): Promise<number> {
   const rules = coin({ network: 'hello', blockTime: 100 })
   const { chain, stop } = await open(data, rules)
   try {
     for (const [height, hash] of mined) expect(hex(chain.hashAt(height)), `block #${height}`).toBe(hash)
-    expect(chain.head.height).toBeGreaterThanOrEqual(Math.max(...mined.keys()))
+    expect(chain.report.repaired).toEqual([])
+    expect(chain.head.height).toBeGreaterThanOrEqual(told)
     let parent = chain.genesis.hash
     for (let height = 1; height <= chain.head.height; height++) {
       const located = chain.locate(chain.hashAt(height)!)
