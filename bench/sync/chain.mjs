@@ -1,5 +1,5 @@
 import { encodeBlock, merkleRoot, txId } from 'blockwire/chain'
-import { coin, EASIEST, mineHeader } from 'blockwire/pow'
+import { coin, EASIEST, mineHeader, sha256d } from 'blockwire/pow'
 
 const BLOCK_MS = 1_000
 /** Ours, so that the chains of all runs are one. */
@@ -32,7 +32,11 @@ export function rulesOf(name) {
   if (name === 'coin') return rules
   const { checkTx: _, state: __, ...headers } = rules
   /** @type {import('blockwire/chain').Rules<import('blockwire/pow').CoinHeader, Uint8Array>} */
-  const plain = { ...headers, tx: { encode: (tx) => tx, decode: (bytes) => bytes } }
+  const plain = {
+    ...headers,
+    genesis: { header: rules.genesis.header },
+    tx: { encode: (tx) => tx, decode: (bytes) => bytes }
+  }
   return plain
 }
 
@@ -55,7 +59,7 @@ export function* mined(name, genesis, count) {
       mineHeader({ version: genesis.header.version, parent, root, time, bits: EASIEST, nonce: 0 })
     )
     yield encodeBlock(header, txs)
-    parent = rules.hash(header)
+    parent = sha256d(header)
   }
 }
 

@@ -80,7 +80,7 @@ export async function measure(name, { runs, quick, profiles, tell }) {
       `${blocks} ${name === 'headers' ? 'headers' : 'blocks'} of ${bytes} B; naive: ${naive.blocks}, neither checked nor kept`
     )
     for (const who of ['blockwire', 'limit']) {
-      const [client, server] = ['client', 'server'].map((side) => {
+      const [client, server] = /** @type {const} */ (['client', 'server']).map((side) => {
         return (median(samples[who].map((sample) => sample[side].cpu)) / blocks) * 1e6
       })
       remark(result, `CPU of ${who} ${client.toFixed(1)} us a block at the client, ${server.toFixed(1)} at the server`)
