@@ -13,7 +13,8 @@ import { Rate } from './rate.js'
 
 export const MAX_MESSAGE_BYTES = 4_096
 const HEADS_PER_SECOND = 40
-const HEADS_WINDOW_MS = 10_000
+/** Heads of half a minute without us, at the 20 a second that a peer may tell, are no flood: our own loop was the late one. */
+const HEADS_WINDOW_MS = 20_000
 
 /** Who is told what happens in a session. Nothing here may throw. */
 export interface SessionOwner {
