@@ -183,6 +183,25 @@ describe('a peer that does not read', () => {
   })
 })
 
+describe('a line to one who is gone', () => {
+  it('may be left alone: its rejection ends no process', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    try {
+      const [alice, bob] = await Promise.all([chatHost(), chatHost()])
+      const { ours, theirs } = await converse(alice, bob)
+      for (const connection of alice.getConnections()) connection.abort(new Error('killed'))
+      await theirs.closed
+      for (const conversation of [ours, theirs]) void conversation.send('anyone?')
+      await settle()
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', note)
+    }
+  })
+})
+
 describe('stop', () => {
   it('closes what is open even if nobody answers, and opens nothing more', async () => {
     const clock = new HandClock()
