@@ -21,10 +21,19 @@ afterEach(async () => {
 async function occupy(port: number): Promise<number> {
   const server = createServer()
   servers.push(server)
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening').catch(() => {})
+  // a node of another test file may be on it for a moment
+  await expect
+    .poll(() => listening(server, port), { timeout: 20_000, message: `port ${port} does not become free` })
+    .toBe(true)
   const address = server.address()
   return address != null && typeof address === 'object' ? address.port : port
+}
+
+function listening(server: Server, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => resolve(true))
+  })
 }
 
 const line = (text: string) => (event: CliEvent) => event.text === text
