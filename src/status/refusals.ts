@@ -11,26 +11,28 @@ export interface Refusal extends Difference {
 }
 
 const MAX_REFUSALS = 1_000
+/** That the other side's values have changed, e.g. those of a seed that was set right, shows only when it is dialled. */
+export const REFUSAL_MS = 600_000
 
 /**
  * Whom not to dial again: peers of other chains. One is forgotten when our values change, when it shows other values or dials us,
- * when 1,000 newer ones are remembered, and on restart.
+ * after ten minutes, when 1,000 newer ones are remembered, and on restart.
  */
 export class Refusals {
-  readonly #byPeer = new Map<string, { refusal: Refusal; ours: string }>()
+  readonly #byPeer = new Map<string, { refusal: Refusal; ours: string; until: number }>()
 
   /** `ours`: our values at that time, as one text. */
-  set(refusal: Refusal, ours: string): void {
+  set(refusal: Refusal, ours: string, now: number): void {
     const key = refusal.peer.toString()
     this.#byPeer.delete(key)
-    this.#byPeer.set(key, { refusal, ours })
+    this.#byPeer.set(key, { refusal, ours, until: now + REFUSAL_MS })
     if (this.#byPeer.size > MAX_REFUSALS) this.#byPeer.delete(this.#byPeer.keys().next().value!)
   }
 
-  get(peer: PeerId, ours: string): Refusal | undefined {
+  get(peer: PeerId, ours: string, now: number): Refusal | undefined {
     const known = this.#byPeer.get(peer.toString())
     if (known == null) return undefined
-    if (known.ours === ours) return known.refusal
+    if (known.ours === ours && now < known.until) return known.refusal
     this.#byPeer.delete(peer.toString())
     return undefined
   }

@@ -75,7 +75,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   }
 
   refusal(peer: PeerId): Refusal | undefined {
-    return this.#refusals.get(peer, valuesText(this.components.chain))
+    return this.#refusals.get(peer, valuesText(this.components.chain), this.#clock.now())
   }
 
   async goodbye(peer: PeerId, code: GoodbyeCode): Promise<void> {
@@ -220,7 +220,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
 
   #report(session: Session, differs: Difference, byThem: boolean): void {
     const refusal = { peer: session.peer, ...differs, byThem }
-    this.#refusals.set(refusal, valuesText(this.components.chain))
+    this.#refusals.set(refusal, valuesText(this.components.chain), this.#clock.now())
     const { field, ours, theirs } = differs
     this.#log('%p follows another chain: %s is %s here, %s there', session.peer, field, ours, theirs)
     this.safeDispatchEvent('refused', { detail: refusal })
