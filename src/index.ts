@@ -18,9 +18,10 @@ import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p
 import { type BaseHeader, Chain, type Producer, type ProducerInit, producer, type Rules } from './chain/index.js'
 import { type Clock, systemClock } from './clock.js'
 import type { DataDir } from './data-dir.js'
-import { ConfigError, PortTakenError } from './errors.js'
+import { ConfigError, NodeVersionError, PortTakenError } from './errors.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
+import { isTooOld } from './node-version.js'
 import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
 import { type Pool, pool } from './pool/index.js'
 import { type Role, type Status, status } from './status/index.js'
@@ -88,11 +89,14 @@ export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> exte
 /**
  * Makes and starts a node.
  *
+ * @throws NodeVersionError before Node 22.12
  * @throws ConfigError when an option cannot work; it names the option
  * @throws DataLockedError, DataForeignError, DataUnusableError, DataVersionError for the directory
  * @throws PortTakenError when another program listens there
  */
 export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<Header, Tx>): Promise<Node<Header, Tx>> {
+  const version = globalThis.process?.versions?.node
+  if (isTooOld(version)) throw new NodeVersionError(version)
   const clock = init.clock ?? systemClock
   const role = init.role ?? 'full'
   const listen = addresses('listen', init.listen ?? '/ip4/127.0.0.1/tcp/0')
