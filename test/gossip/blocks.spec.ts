@@ -214,7 +214,7 @@ describe('a block whose parent is unknown', () => {
   })
 
   it('is given up after 25 s, and the search with it', async () => {
-    const { HandClock } = await import('./clock.js')
+    const { HandClock } = await import('blockwire/testing')
     const clock = new HandClock()
     const row = build(2)
     const sync = fakeSync(() => new Promise(() => {}))
@@ -226,7 +226,7 @@ describe('a block whose parent is unknown', () => {
     clock.turn(1)
     await until('b to judge it', () => b.judge.results.length === 1)
     expect(b.judge.results).toEqual(['ignore unknown-parent'])
-    expect([b.blocks.held.blocks, sync.asked[0]!.signal.aborted, clock.waiting]).toEqual([0, true, 0])
+    expect([b.blocks.held.blocks, sync.asked[0]!.signal.aborted, clock.pending]).toEqual([0, true, 0])
   })
 
   it('is dropped when the node stops, without a trace', async () => {

@@ -148,7 +148,7 @@ describe('what a peer asks for by ID', () => {
   })
 
   it('waits while its own stream is full, blocks first, and is dropped when the peer does not read', async () => {
-    const { HandClock } = await import('./clock.js')
+    const { HandClock } = await import('blockwire/testing')
     const clock = new HandClock()
     const [a, b] = await pair({ gossip: { clock } })
     const blocks = a.gossip.topic('blocks', { maxBytes: 65_536, priority: 10 })

@@ -1,7 +1,7 @@
+import { HandClock } from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
 import { MAX_WAITING_BYTES, Pacer } from '../../dist/src/gossip/pacing.js'
 import { HIGH_WATER_BYTES, type Link, PATIENCE_MS, SLOW_MS } from '../../dist/src/gossip/patience.js'
-import { HandClock } from './clock.js'
 
 class FakeStream extends EventTarget {
   writeBufferLength = 0
@@ -35,7 +35,7 @@ describe('pacing', () => {
     const { clock, sent, send } = setup()
     for (const name of ['a', 'b', 'c']) send(name)
     expect(sent).toEqual(['a', 'b', 'c'])
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
   })
 
   it('waits while a link holds over 1 MiB, and goes on when it drains, blocks first', async () => {
@@ -69,7 +69,7 @@ describe('pacing', () => {
     expect(sent).toEqual([])
     clock.turn(50)
     expect(sent).toEqual(['a'])
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
   })
 
   it('cuts a link that takes nothing for 2 s, and waits for it no more', () => {
@@ -97,7 +97,7 @@ describe('pacing', () => {
     expect([cut, sent]).toEqual([[], ['a']])
     clock.turn(PATIENCE_MS)
     expect(cut).toHaveLength(1)
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
   })
 
   it('does not wait again for a peer that was cut and comes back, until 5 min are over', () => {
@@ -219,7 +219,7 @@ describe('pacing', () => {
     expect(send('b')).toBe(false)
     pacer.clear()
     expect(sent).toEqual(['stopped a'])
-    expect([pacer.waitingBytes, clock.waiting]).toEqual([0, 0])
+    expect([pacer.waitingBytes, clock.pending]).toEqual([0, 0])
     await streams[0]!.drain()
     send('c')
     expect(sent).toEqual(['stopped a', 'c'])

@@ -2,11 +2,11 @@ import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Connection, Libp2pEvents, Stream } from '@libp2p/interface'
 import { defaultLogger } from '@libp2p/logger'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { HandClock } from 'blockwire/testing'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, it } from 'vitest'
 import { Repair, type RepairInit } from '../../dist/src/gossip/repair.js'
 import { compareBytes } from '../../dist/src/hex.js'
-import { HandClock } from './clock.js'
 
 const open = { status: 'open', writeStatus: 'writable', remoteWriteStatus: 'writable' }
 const fake = <T>(part: object): T => part as T

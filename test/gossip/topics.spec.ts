@@ -109,7 +109,7 @@ describe('a topic', () => {
   })
 
   it('gives up on a verdict after 25 s', async () => {
-    const { HandClock } = await import('./clock.js')
+    const { HandClock } = await import('blockwire/testing')
     const clock = new HandClock()
     const signals: AbortSignal[] = []
     const never = (_: TopicMessage, { signal }: { signal: AbortSignal }): Promise<Verdict> => {

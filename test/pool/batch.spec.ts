@@ -1,8 +1,8 @@
 import { BATCH_BYTES, encodeBatch, splitBatch } from 'blockwire/pool'
+import { HandClock } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Outbox } from '../../dist/src/pool/outbox.js'
-import { HandClock } from '../gossip/clock.js'
 
 describe('a batch of transactions', () => {
   it('has its bytes on the wire', () => {
@@ -63,7 +63,7 @@ describe('own transactions', () => {
     expect(sizes(sent)).toEqual([[5, 6]])
     outbox.put(new Uint8Array(7))
     outbox.clear()
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
     clock.turn(100)
     expect(sent).toHaveLength(1)
   })

@@ -2,9 +2,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Chain } from 'blockwire/chain'
 import { type Blocks, blocks } from 'blockwire/gossip'
+import { HandClock } from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
 import { buildBlock, testRules } from '../../dist/src/testing/rules.js'
-import { HandClock } from '../gossip/clock.js'
 import { changed, type Host, host, line, meshed, until } from '../gossip/hosts.js'
 
 const MIB = 1_048_576
