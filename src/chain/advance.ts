@@ -10,6 +10,7 @@ import {
   bytesKey,
   encodeHeaderRecord,
   encodeHeight,
+  headRecord,
   heightKey,
   metaKey,
   TABLE,
@@ -173,10 +174,7 @@ export class Advance<Header extends BaseHeader, Tx> {
         else writing.put(bytesKey(TABLE.state, key), value)
       }
     }
-    const record = new Uint8Array(38)
-    record.set(head.at.hash)
-    record.set(encodeHeight(head.at.height), 32)
-    writing.put(HEAD, record)
+    writing.put(HEAD, headRecord(head.at.height, head.at.hash))
   }
 
   /** Says why a target was given up, when it is because its branch forks off too deep by now. */

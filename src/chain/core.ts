@@ -4,7 +4,7 @@ import { equalBytes, toHex } from '../hex.js'
 import { type Entry, makeEntry } from './entry.js'
 import type { ChainEvents } from './events.js'
 import type { Terms } from './genesis.js'
-import { Inspector } from './inspector.js'
+import { Inspector, MEDIAN } from './inspector.js'
 import type { BaseHeader } from './rules.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
 import { Tree } from './tree.js'
@@ -21,8 +21,6 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
 
 /** Branches whose depth was reported, at most. */
 const MAX_WARNED = 1_000
-/** Of `time`: the median of so many blocks. */
-const MEDIAN_BLOCKS = 11
 
 /** What the parts of the engine share: the tree, the store, the rules, and how to say what happened. */
 export class Core<Header extends BaseHeader, Tx> {
@@ -50,7 +48,7 @@ export class Core<Header extends BaseHeader, Tx> {
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
       maxReorg: init.maxReorg,
-      keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN_BLOCKS) + 1,
+      keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN) + 1,
       maxSide: init.maxSide
     })
     this.#target = this.tree.target

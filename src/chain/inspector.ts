@@ -49,7 +49,7 @@ export interface InspectorInit<Header extends BaseHeader, Tx> {
 }
 
 /** Number of blocks whose median time a block must pass. */
-const MEDIAN = 11
+export const MEDIAN = 11
 
 /** Checks whatever needs no state. Never throws, keeps nothing but a weak memory of blocks already taken apart. */
 export class Inspector<Header extends BaseHeader, Tx> {

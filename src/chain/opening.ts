@@ -3,16 +3,7 @@ import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { backToGenesis, replay } from './rebuild.js'
-import {
-  type Holdings,
-  headRecord,
-  MAX_HEIGHT,
-  type OpenReport,
-  readHoldings,
-  repair,
-  StateLost,
-  whereIs
-} from './repair.js'
+import { type Holdings, MAX_HEIGHT, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
   blockKey,
@@ -21,6 +12,7 @@ import {
   encodeHeaderRecord,
   encodeHeight,
   FORMAT,
+  headRecord,
   heightKey,
   metaKey,
   readHeight,

@@ -2,10 +2,10 @@ import { DataUnusableError } from '../errors.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import { branchOf } from './entry.js'
-import { headRecord, whereIs } from './repair.js'
+import { whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import { isPromise } from './state.js'
-import { bytesKey, heightKey, metaKey, TABLE } from './store.js'
+import { bytesKey, headRecord, heightKey, metaKey, TABLE } from './store.js'
 
 /** Of what is written at once, about. */
 const BATCH_BYTES = 8 * 1_048_576

@@ -10,6 +10,7 @@ import {
   decodeHeaderRecord,
   encodeHeaderRecord,
   encodeHeight,
+  headRecord,
   heightKey,
   metaKey,
   readHeight,
@@ -245,13 +246,6 @@ class Repair<Header extends BaseHeader, Tx> {
     const fix = `remove ${this.#where} and sync again; keys lie beside it and stay`
     return new DataUnusableError(this.#where, `block ${height} cannot be repaired: ${why}`, undefined, fix)
   }
-}
-
-export function headRecord(height: number, hash: Uint8Array): Uint8Array {
-  const record = new Uint8Array(38)
-  record.set(hash)
-  record.set(encodeHeight(height), 32)
-  return record
 }
 
 /** Where the store is, for people. */

@@ -246,3 +246,11 @@ export class Writing {
     await this.#db.batch(this.#ops, { sync } as object)
   }
 }
+
+/** The value of `head`: hash, then height. */
+export function headRecord(height: number, hash: Uint8Array): Uint8Array {
+  const record = new Uint8Array(38)
+  record.set(hash)
+  record.set(encodeHeight(height), 32)
+  return record
+}
