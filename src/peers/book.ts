@@ -1,7 +1,15 @@
-import { CODE_P2P, type Multiaddr } from '@multiformats/multiaddr'
+import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { Buckets, Placing } from './buckets.js'
+import { groupOf } from './ip.js'
 
-/** Where an address was learned. Signed sources are the peer's own word (identify, introductions), discovery is hearsay. */
-export type Source = 'seed' | 'identify' | 'introduction' | 'discovery'
+const HOUR = 3_600_000
+/** Not seen for this long: forgotten. Bitcoin Core's horizon. */
+export const HORIZON_MS = 30 * 24 * HOUR
+/** A tried peer that proved itself within this time does not make room for another. Bitcoin Core's number. */
+export const REPLACEABLE_MS = 4 * HOUR
+const MAX_ADDRESSES = 8
+/** Of one address in characters; the longest usual ones have 150. */
+export const MAX_ADDRESS_LENGTH = 300
 
 /** One peer that could be dialled. The book owns who and where, the planner the fields from `failures` on. */
 export interface Entry {
@@ -9,10 +17,16 @@ export interface Entry {
   readonly seed: boolean
   /** Multiaddrs with `/p2p/<id>`, best first. */
   addresses: string[]
+  /** Of the best address. */
+  group: string
   /** Sequence number of the signed record that the addresses come from; newer records replace them. */
   seq: bigint | undefined
+  /** Who told us of it first, as a group of addresses. */
+  source: string
   /** When it was last learned of or heard from. */
   seenAt: number
+  /** When it last was the peer that it claims to be. */
+  provenAt: number | undefined
   /** Failed attempts since the last good connection. */
   failures: number
   /** When the last attempt ended or connection was lost. */
@@ -21,34 +35,38 @@ export interface Entry {
   waitMs: number
   /** Not dialled before this, whatever else happens. */
   heldUntil: number
-  /** Whether it once was the peer that it claims to be. */
-  proven: boolean
   error: string | undefined
 }
 
+/** Who told us, and whether it is the peer's own signed word. */
+export interface Hint {
+  source: string
+  seq?: bigint | undefined
+}
+
 export interface AddressBookInit {
-  /** Most peers, seeds not counted. @default 1_000 */
-  limit?: number
-  /** Most addresses of one peer. @default 8 */
-  perPeer?: number
+  /** Keeps others from telling in which bucket a peer goes. @default random */
+  secret?: Uint8Array
   /** Peers that are not evicted, e.g. because they are connected. */
   keeps?(id: string): boolean
 }
 
 /**
- * Who could be dialled, and where. Bounded: when it is full, the entry that is worth least makes room, one that never was a peer
- * before one that was, most failures first, then the longest unseen. Seeds stay for ever.
+ * Who could be dialled, and where: Bitcoin Core's address manager (src/addrman.cpp), with peers for addresses and sets of 64 for its
+ * places. Peers that we have only heard of are `new`, in a bucket that depends on who told us; those that answered a dial of ours are
+ * `tried`. Whoever tells a million addresses fills his share of `new` and nothing else. Seeds stand outside, for ever.
  */
 export class AddressBook {
   readonly #entries = new Map<string, Entry>()
   readonly #pinned = new Map<string, string[]>()
-  readonly #limit: number
-  readonly #perPeer: number
+  readonly #fresh = new Buckets()
+  readonly #tried = new Buckets()
+  readonly #changed = new Set<string>()
   readonly #keeps: (id: string) => boolean
+  #placing: Placing
 
   constructor(init: AddressBookInit = {}) {
-    this.#limit = init.limit ?? 1000
-    this.#perPeer = init.perPeer ?? 8
+    this.#placing = new Placing(init.secret ?? crypto.getRandomValues(new Uint8Array(32)))
     this.#keeps = init.keeps ?? (() => false)
   }
 
@@ -56,8 +74,21 @@ export class AddressBook {
     return this.#entries
   }
 
+  /** How many are in each table. */
+  get sizes(): { new: number; tried: number } {
+    return { new: this.#fresh.size, tried: this.#tried.size }
+  }
+
   get(id: string): Entry | undefined {
     return this.#entries.get(id)
+  }
+
+  get seeds(): Entry[] {
+    return [...this.#pinned.keys()].flatMap((id) => this.#entries.get(id) ?? [])
+  }
+
+  isTried(id: string): boolean {
+    return this.#tried.has(id)
   }
 
   /** Takes a seed's address; it is kept whatever else is learned of that peer. */
@@ -66,22 +97,22 @@ export class AddressBook {
     if (!pinned.includes(address)) pinned.push(address)
     this.#pinned.set(id, pinned)
     const known = this.#entries.get(id)
-    if (known == null) this.#entries.set(id, fresh(id, true, [...pinned], now))
-    else known.addresses = [...new Set([...pinned, ...known.addresses])]
+    if (known == null) this.#entries.set(id, unknown(id, true, [...pinned], now))
+    else moved(known, [...new Set([...pinned, ...known.addresses])])
   }
 
   /**
-   * Takes addresses of a peer. `seq` is given with the peer's own signed word: it replaces what is known unless that is newer.
-   * Without it addresses are only added where none is signed. Answers the entry, or undefined when nothing usable is known.
+   * Takes addresses of a peer. With `seq` they are the peer's own signed word: it replaces what is known unless that is newer. Without
+   * it addresses are only added where none is signed. Answers the entry, or undefined when nothing usable is known or its bucket is
+   * full of peers that are worth keeping.
    */
-  learn(id: string, addresses: readonly string[], now: number, seq?: bigint): Entry | undefined {
+  learn(id: string, given: readonly string[], now: number, { source, seq }: Hint): Entry | undefined {
+    const addresses = [...new Set(given)].filter((address) => address.length <= MAX_ADDRESS_LENGTH)
     const entry = this.#entries.get(id)
     if (entry == null) {
-      if (addresses.length === 0 || !this.#makeRoom()) return undefined
-      const made = fresh(id, false, [...new Set(addresses)].slice(0, this.#perPeer), now)
-      made.seq = seq
-      this.#entries.set(id, made)
-      return made
+      if (addresses.length === 0) return undefined
+      const made = { ...unknown(id, false, addresses.slice(0, MAX_ADDRESSES), now), seq, source }
+      return this.#place(made, now) ? made : undefined
     }
     entry.seenAt = Math.max(entry.seenAt, now)
     if (addresses.length === 0) return entry
@@ -89,60 +120,145 @@ export class AddressBook {
     if (seq != null) {
       if (entry.seq != null && seq < entry.seq) return entry
       entry.seq = seq
-      entry.addresses = this.#bound(pinned, addresses)
+      moved(entry, bounded(pinned, addresses))
     } else if (entry.seq == null) {
-      entry.addresses = this.#bound(pinned, [...entry.addresses, ...addresses])
+      moved(entry, bounded(pinned, [...entry.addresses, ...addresses]))
     }
+    this.touch(id)
     return entry
+  }
+
+  /** Takes an entry as it was written down. Answers whether there was room. */
+  restore(entry: Entry, tried: boolean, now: number): boolean {
+    if (this.#entries.has(entry.id)) return true
+    // the clock may have been set back
+    entry.seenAt = Math.min(entry.seenAt, now)
+    entry.endedAt = Math.min(entry.endedAt, now)
+    if (entry.seenAt < now - HORIZON_MS || !this.#place(entry, now)) return false
+    if (tried) this.#promote(entry, now)
+    return true
+  }
+
+  /** A new secret: for an empty book that is about to be restored. */
+  rekey(secret: Uint8Array): void {
+    this.#placing = new Placing(secret)
+  }
+
+  /** It proved to be the peer that it claims to be. `answered`: to a dial of ours, and so at this address. */
+  proved(id: string, now: number, answered: boolean): void {
+    const entry = this.#entries.get(id)
+    if (entry == null) return
+    entry.provenAt = now
+    entry.seenAt = Math.max(entry.seenAt, now)
+    entry.error = undefined
+    this.touch(id)
+    if (answered && this.#fresh.has(id)) this.#promote(entry, now)
   }
 
   /** An address that has just worked goes first. */
   worked(id: string, address: string): void {
     const entry = this.#entries.get(id)
     if (entry == null) return
-    entry.addresses = this.#bound([address, ...(this.#pinned.get(id) ?? [])], entry.addresses)
+    moved(entry, bounded([address, ...(this.#pinned.get(id) ?? [])], entry.addresses))
+    this.touch(id)
+  }
+
+  /** Something of it was changed that is to be remembered. */
+  touch(id: string): void {
+    if (!this.#pinned.has(id)) this.#changed.add(id)
+  }
+
+  /** Whose entries were made, changed or dropped since this was last asked. */
+  takeChanges(): string[] {
+    const ids = [...this.#changed]
+    this.#changed.clear()
+    return ids
+  }
+
+  /**
+   * A peer at random among those of weight: from `tried` or `new` with even odds, and there as `Buckets.draw` says. What is said by many
+   * mouths of one source weighs no more than what is said once by each of a few.
+   */
+  draw(random: () => number, weigh: (entry: Entry) => number): Entry | undefined {
+    const weight = (id: string): number => {
+      const entry = this.#entries.get(id)
+      return entry == null ? 0 : weigh(entry)
+    }
+    const tables = random() < 0.5 ? [this.#tried, this.#fresh] : [this.#fresh, this.#tried]
+    for (const table of tables) {
+      const id = table.draw(random, weight)
+      if (id != null) return this.#entries.get(id)
+    }
+    return undefined
+  }
+
+  /** Forgets who was not seen within the horizon. */
+  sweep(now: number): void {
+    for (const { id, seenAt } of this.#entries.values()) {
+      if (seenAt < now - HORIZON_MS && !this.#keeps(id)) this.remove(id)
+    }
   }
 
   /** Drops a peer; a seed stays. */
   remove(id: string): void {
-    if (this.#entries.get(id)?.seed === false) this.#entries.delete(id)
+    if (this.#entries.get(id)?.seed !== false) return
+    this.#entries.delete(id)
+    this.#fresh.remove(id)
+    this.#tried.remove(id)
+    this.#changed.add(id)
   }
 
-  #bound(first: readonly string[], rest: readonly string[]): string[] {
-    return [...new Set([...first, ...rest])].slice(0, Math.max(this.#perPeer, first.length))
+  #place(entry: Entry, now: number): boolean {
+    const bucket = this.#placing.fresh(entry.group, entry.source)
+    if (this.#fresh.isFull(bucket) && !this.#makeRoom(bucket, now)) return false
+    this.#fresh.add(bucket, entry.id)
+    this.#entries.set(entry.id, entry)
+    this.#changed.add(entry.id)
+    return true
   }
 
-  #makeRoom(): boolean {
-    if (this.#entries.size - this.#pinned.size < this.#limit) return true
+  /** Of a full bucket the worst goes, if it is bad: failed since it last worked, most first, or unseen past the horizon. */
+  #makeRoom(bucket: number, now: number): boolean {
     let worst: Entry | undefined
-    for (const entry of this.#entries.values()) {
-      if (entry.seed || this.#keeps(entry.id)) continue
-      if (worst == null || worth(entry, worst) < 0) worst = entry
+    for (const id of this.#fresh.of(bucket)) {
+      const entry = this.#entries.get(id)
+      if (entry == null || this.#keeps(id) || (entry.failures === 0 && entry.seenAt >= now - HORIZON_MS)) continue
+      if (worst == null || entry.failures > worst.failures) worst = entry
     }
-    if (worst != null) this.#entries.delete(worst.id)
+    if (worst != null) this.remove(worst.id)
     return worst != null
   }
+
+  /** From `new` to `tried`, unless its place there is held by one that is known to be good. */
+  #promote(entry: Entry, now: number): void {
+    const bucket = this.#placing.tried(entry.id, entry.group)
+    if (this.#tried.isFull(bucket)) {
+      const rival = this.#entries.get(this.#tried.of(bucket)[this.#placing.rival(entry.id)] ?? '')
+      if (rival == null || this.#keeps(rival.id) || now - (rival.provenAt ?? 0) < REPLACEABLE_MS) return
+      this.#tried.remove(rival.id)
+      if (!this.#place(rival, now)) this.remove(rival.id)
+    }
+    this.#fresh.remove(entry.id)
+    this.#tried.add(bucket, entry.id)
+    this.#changed.add(entry.id)
+  }
 }
 
-function worth(a: Entry, b: Entry): number {
-  if (a.proven !== b.proven) return a.proven ? 1 : -1
-  if (a.failures !== b.failures) return b.failures - a.failures
-  return a.seenAt - b.seenAt
+/** It is to be found elsewhere. */
+function moved(entry: Entry, addresses: string[]): void {
+  entry.addresses = addresses
+  entry.group = groupOf(multiaddr(addresses[0]))
 }
 
-function fresh(id: string, seed: boolean, addresses: string[], now: number): Entry {
+function bounded(first: readonly string[], rest: readonly string[]): string[] {
+  return [...new Set([...first, ...rest])].slice(0, Math.max(MAX_ADDRESSES, first.length))
+}
+
+/** A peer of which nothing is known but where it may be. */
+export function unknown(id: string, seed: boolean, addresses: string[], now: number): Entry {
   return {
-    id,
-    seed,
-    addresses,
-    seq: undefined,
-    seenAt: now,
-    failures: 0,
-    endedAt: 0,
-    waitMs: 0,
-    heldUntil: 0,
-    proven: false,
-    error: undefined
+    ...{ id, seed, addresses, group: groupOf(multiaddr(addresses[0])), seq: undefined, source: 'seed', seenAt: now, provenAt: undefined },
+    ...{ failures: 0, endedAt: 0, waitMs: 0, heldUntil: 0, error: undefined }
   }
 }
 

@@ -28,6 +28,8 @@ export interface DiallerInit {
   connectionManager: ConnectionManager
   /** A seed's state changed. */
   onSeed(report: SeedReport): void
+  /** A dial ended. */
+  onDialled(ok: boolean): void
 }
 
 /** Carries out the planner's decisions and tells it how they ended. Dials by the book's multiaddrs: libp2p's own entries age. */
@@ -44,7 +46,7 @@ export class Dialler {
     const { clock, book, planner, connectionManager } = this.#init
     const entry = book.get(id)
     if (entry == null) return undefined
-    planner.dialling(id)
+    planner.begin(id)
     this.seed(id, 'dialling')
     const deadline = new AbortController()
     const cancel = clock.after(DIAL_MS, () => deadline.abort(new Error(`no connection within ${DIAL_MS / 1000} s`)))
@@ -55,12 +57,15 @@ export class Dialler {
           signal: AbortSignal.any([signal, deadline.signal])
         }
       )
+      // it may become a direct one by itself; dialling once more would only make another of its kind
+      if (connection.limits != null) throw new Error('it can be reached through a relay only')
       planner.dialled(id)
-      if (connection.direction === 'outbound' && connection.limits == null)
-        book.worked(id, connection.remoteAddr.toString())
+      if (connection.direction === 'outbound') book.worked(id, connection.remoteAddr.toString())
+      this.#init.onDialled(true)
       return connection
     } catch (err) {
       planner.failed(id, clock.now(), deadline.signal.aborted ? textOf(deadline.signal.reason) : textOf(err))
+      this.#init.onDialled(false)
       if (!signal.aborted) this.lost(id, entry.error ?? 'failed')
       return undefined
     } finally {

@@ -1,26 +1,34 @@
 import type { MultiaddrConnection, PeerId } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
-import type { Clock } from '../clock.js'
-import type { Ledger } from './faults.js'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Guard } from './gater.js'
+import { ipOf } from './ip.js'
+import type { Judge } from './judge.js'
 import type { Planner } from './planner.js'
+import { scopeOf } from './scope.js'
 import { isDirect, weAreLower } from './survivor.js'
 
+/** Inbound connections from one public address that have not joined yet: so that one host does not hold all places before the door. */
+export const MAX_STRANGERS_PER_ADDRESS = 8
+
 export interface DoorInit {
-  clock: Clock
   self: PeerId
   connectionManager: ConnectionManager
-  ledger: Ledger
+  judge: Judge
   planner: Planner
   /** Inbound connections at which the door is shut before any cryptography. */
   limit: number
+  /** Nobody comes in, and nobody is dialled. */
+  isShut(): boolean
+  isMember(id: string): boolean
   /** A peer called although a connection to it stands: is that one dead? */
   onDoubt(peer: PeerId): void
 }
 
 /**
- * Whom the connection gater lets in. Bans are by peer ID. Of two dials that cross, the lower ID's wins: with the lower ID here, the
- * other's is turned away before it is upgraded, as long as ours is under way or stands.
+ * Whom the connection gater lets in: nobody who is banned, by peer ID or address, or against the operator's rules. Of two dials that
+ * cross, the lower ID's wins: with the lower ID here, the other's is turned away before it is upgraded, as long as ours is under way or
+ * stands.
  */
 export class Door implements Guard {
   readonly #init: DoorInit
@@ -30,11 +38,22 @@ export class Door implements Guard {
   }
 
   denyDialPeer(peer: PeerId): boolean {
-    return this.#init.ledger.isBanned(peer.toString(), this.#init.clock.now())
+    const { isShut, judge } = this.#init
+    return isShut() || judge.isBanned(peer.toString())
   }
 
-  denyInboundConnection(): boolean {
-    return this.#init.planner.inbound >= this.#init.limit
+  denyDialMultiaddr(address: Multiaddr): boolean {
+    return this.#init.judge.objection(address) != null
+  }
+
+  denyInboundConnection({ remoteAddr }: MultiaddrConnection): boolean {
+    const { isShut, judge, planner, limit } = this.#init
+    if (isShut() || planner.inbound >= limit || judge.objection(remoteAddr) != null) return true
+    return scopeOf(remoteAddr) === 'public' && this.#strangersAt(ipOf(remoteAddr)) >= MAX_STRANGERS_PER_ADDRESS
+  }
+
+  denyOutboundConnection(_peer: PeerId, { remoteAddr }: MultiaddrConnection): boolean {
+    return this.denyDialMultiaddr(remoteAddr)
   }
 
   denyOutboundEncryptedConnection(peer: PeerId): boolean {
@@ -55,5 +74,13 @@ export class Door implements Guard {
       planner.isDialling(id) || connectionManager.getDialQueue().some((dial) => dial.peerId?.equals(peer) === true)
     if (dialling) planner.deniedInbound(id)
     return dialling
+  }
+
+  #strangersAt(ip: string | undefined): number {
+    const { connectionManager, isMember } = this.#init
+    return connectionManager
+      .getConnections()
+      .filter(({ direction, remoteAddr }) => direction === 'inbound' && ip != null && ipOf(remoteAddr) === ip)
+      .filter(({ remotePeer }) => !isMember(remotePeer.toString())).length
   }
 }

@@ -23,6 +23,8 @@ export const DISCONNECT_AT = 50
 /** Points at which it is banned though no single fault was provable, and for how long: the fifth within minutes. */
 export const BAN_AT = 90
 export const BAN_MS = HOUR
+/** How long the public IP address is kept out from which something provable came: a new ID costs nothing. */
+export const ADDRESS_BAN_MS = HOUR
 export const HALF_LIFE_MS = 10 * MINUTE
 /** How long a peer that was disconnected for its faults is not dialled. */
 export const SHUN_MS = 10 * MINUTE
@@ -49,8 +51,13 @@ export function faultOf(verdict: Verdict, via: Via): Fault {
   return verdict.result === 'reject' ? VERDICTS[verdict.reason][via] : 'none'
 }
 
-/** What is to be done about a peer after a fault. */
-export type Sentence = 'nothing' | 'disconnect' | 'ban'
+/** What is to be done about a peer after a fault; `banMs` is there when it is to be banned. */
+export interface Sentence {
+  action: 'nothing' | 'disconnect' | 'ban'
+  banMs?: number
+}
+
+const NOTHING: Sentence = { action: 'nothing' }
 
 export interface Charge {
   fault: Fault
@@ -65,49 +72,35 @@ interface Account {
   last: Charge
 }
 
-/**
- * Who did what, and who is banned until when; by peer ID only, never by address. In memory and bounded: 2,000 accounts, of which the
- * lightest goes first, and 10,000 bans, of which the first to end goes first.
- */
+/** Who did what, by peer ID. In memory and bounded: 2,000 accounts, of which the lightest goes first. Bans outlive it. */
 export class Ledger {
   readonly #accounts = new Map<string, Account>()
-  readonly #bans = new Map<string, number>()
   readonly #maxAccounts: number
-  readonly #maxBans: number
 
-  constructor(init: { maxAccounts?: number; maxBans?: number } = {}) {
+  constructor(init: { maxAccounts?: number } = {}) {
     this.#maxAccounts = init.maxAccounts ?? 2000
-    this.#maxBans = init.maxBans ?? 10_000
   }
 
-  /** Ids and ends of the bans, those that are over included until they are next asked for. */
-  get bans(): ReadonlyMap<string, number> {
-    return this.#bans
+  get size(): number {
+    return this.#accounts.size
   }
 
-  /** Books a fault; a ban that follows from it stands at once. */
+  /** Books a fault, and says what follows from it. */
   charge(id: string, fault: Fault, reason: string, now: number): Sentence {
-    if (fault === 'none') return 'nothing'
+    if (fault === 'none') return NOTHING
     const price = PRICES[fault]
     const account = this.#account(id, now, { fault, reason, at: now })
     account.points += price.points
     account.unwanted = Math.min(5, account.unwanted + price.unwanted)
-    if (price.points === 0) return 'nothing'
-    if (price.banMs > 0) return this.#ban(id, now + price.banMs)
-    if (account.points >= BAN_AT) return this.#ban(id, now + BAN_MS)
-    return account.points >= DISCONNECT_AT ? 'disconnect' : 'nothing'
+    if (price.points === 0) return NOTHING
+    if (price.banMs > 0) return { action: 'ban', banMs: price.banMs }
+    if (account.points >= BAN_AT) return { action: 'ban', banMs: BAN_MS }
+    return account.points >= DISCONNECT_AT ? { action: 'disconnect' } : NOTHING
   }
 
-  isBanned(id: string, now: number): boolean {
-    return this.bannedUntil(id, now) != null
-  }
-
-  bannedUntil(id: string, now: number): number | undefined {
-    const until = this.#bans.get(id)
-    if (until == null) return undefined
-    if (until > now) return until
-    this.#bans.delete(id)
-    return undefined
+  /** A ban was lifted: it begins again with nothing against it. */
+  forgive(id: string): void {
+    this.#accounts.delete(id)
   }
 
   last(id: string): Charge | undefined {
@@ -124,16 +117,6 @@ export class Ledger {
   unwanted(id: string, now: number): number {
     const account = this.#accounts.get(id)
     return account == null ? 0 : account.unwanted * decay(account.at, now)
-  }
-
-  #ban(id: string, until: number): Sentence {
-    if (!this.#bans.has(id) && this.#bans.size >= this.#maxBans) {
-      let first: string | undefined
-      for (const [other, end] of this.#bans) if (first == null || end < this.#bans.get(first)!) first = other
-      if (first != null) this.#bans.delete(first)
-    }
-    this.#bans.set(id, Math.max(until, this.#bans.get(id) ?? 0))
-    return 'ban'
   }
 
   #account(id: string, now: number, last: Charge): Account {

@@ -1,10 +1,13 @@
 import type { ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { ConfigError } from '../errors.js'
 
 /** What `peers` wants to be asked; true denies. */
 export interface Guard {
   denyDialPeer(peer: PeerId): boolean
+  denyDialMultiaddr(address: Multiaddr): boolean
   denyInboundConnection(connection: MultiaddrConnection): boolean
+  denyOutboundConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyInboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyOutboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
 }
@@ -12,7 +15,9 @@ export interface Guard {
 type Hook = keyof Guard
 const HOOKS: readonly Hook[] = [
   'denyDialPeer',
+  'denyDialMultiaddr',
   'denyInboundConnection',
+  'denyOutboundConnection',
   'denyInboundEncryptedConnection',
   'denyOutboundEncryptedConnection'
 ]

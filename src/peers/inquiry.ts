@@ -1,4 +1,4 @@
-import type { Connection, Logger, PeerId, PeerStore } from '@libp2p/interface'
+import type { Connection, PeerId, PeerStore } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Fault, PeerError } from '../errors.js'
 import { textOf } from './dialler.js'
@@ -12,10 +12,9 @@ const ASK_MS = 400
 /** A peer without a signed record is identified once more after this time: it may not have known its addresses yet. */
 const RECORD_MS = 5000
 
-export interface InquiryInit extends Omit<IntroductionsInit, 'onFault'> {
+export interface InquiryInit extends Omit<IntroductionsInit, 'onFault' | 'onNewcomer'> {
   self: PeerId
   peerStore: PeerStore
-  log: Logger
   /** Who can be asked. */
   members: ReadonlyMap<string, JoinedPeer>
   /** Aborts when the service stops. */
@@ -25,10 +24,12 @@ export interface InquiryInit extends Omit<IntroductionsInit, 'onFault'> {
   /** Takes care of work that goes on by itself. */
   spawn(task: Promise<unknown>): void
   /** Takes a peer that somebody introduced. True when it is a new one. */
-  learn(record: OpenRecord): boolean
+  learn(record: OpenRecord, from: Connection): boolean
   onFault(peer: PeerId, fault: Fault, reason: string): void
   /** Identifies a peer once more. */
   identify(connection: Connection): Promise<void>
+  /** A question has been answered, or has failed. */
+  onQuiet(): void
 }
 
 /** Asks for introductions as long as we want more peers, and answers those who ask us. */
@@ -36,11 +37,15 @@ export class Inquiry {
   readonly #init: InquiryInit
   readonly #introductions: Introductions
   readonly #recordless = new Map<string, number>()
+  #asking = 0
 
   constructor(init: InquiryInit) {
     this.#init = init
     this.#introductions = new Introductions({
       ...init,
+      onNewcomer: (record, from) => {
+        if (record.id !== init.self.toString()) init.learn(record, from)
+      },
       onFault: (peer, err) => init.onFault(peer, err.fault, `introductions: ${err.message}`)
     })
   }
@@ -57,7 +62,13 @@ export class Inquiry {
   joined(member: JoinedPeer): void {
     this.#recordless.set(member.peer.toString(), member.since + RECORD_MS)
     this.#introductions.hurry()
-    this.#init.spawn(this.#askSoon(member))
+    this.#passOn(member)
+    this.#init.spawn(this.#count(this.#askSoon(member)))
+  }
+
+  /** Nothing is being asked, or about to be. */
+  get isQuiet(): boolean {
+    return this.#asking === 0
   }
 
   left(id: string): void {
@@ -75,7 +86,25 @@ export class Inquiry {
     }
     if (satisfied()) return
     const member = members.get(this.#introductions.choose([...members.keys()]) ?? '')
-    if (member != null) spawn(this.#ask(member))
+    if (member != null) spawn(this.#count(this.#ask(member)))
+  }
+
+  async #count(task: Promise<void>): Promise<void> {
+    this.#asking++
+    try {
+      await task
+    } finally {
+      this.#asking--
+      this.#init.onQuiet()
+    }
+  }
+
+  /** Others hear of somebody who came to us: whoever is dialled has been heard of already. */
+  #passOn({ peer, direction }: JoinedPeer): void {
+    const { members, signal, spawn } = this.#init
+    if (direction !== 'inbound') return
+    const others = [...members.values()].filter((other) => !other.peer.equals(peer)).map(({ connection }) => connection)
+    for (const task of this.#introductions.passOn(peer.toString(), others, signal)) spawn(task)
   }
 
   /** Not at once: peers that start together with us have not met the one we ask either. */
@@ -92,7 +121,7 @@ export class Inquiry {
     try {
       let fresh = false
       for (const record of await this.#introductions.ask(member.connection, signal)) {
-        if (record.id !== self.toString()) fresh = learn(record) || fresh
+        if (record.id !== self.toString()) fresh = learn(record, member.connection) || fresh
       }
       if (fresh) this.#introductions.hurry()
     } catch (err) {
@@ -104,13 +133,16 @@ export class Inquiry {
   }
 
   async #keepRecord(peer: PeerId, addresses: readonly Multiaddr[]): Promise<void> {
-    const { peerStore, signal, log } = this.#init
+    const { peerStore, signal, log, members } = this.#init
     try {
       const { peerRecordEnvelope } = await peerStore.get(peer, { signal })
       if (peerRecordEnvelope == null) return
       // libp2p takes records that others refuse, and we would be charged for passing one on
       const { id } = await openRecord(peerRecordEnvelope)
-      if (peer.toString() === id) this.#introductions.remember(id, peerRecordEnvelope, addresses)
+      if (peer.toString() !== id) return
+      this.#introductions.remember(id, peerRecordEnvelope, addresses)
+      const member = members.get(id)
+      if (member != null) this.#passOn(member)
     } catch (err) {
       log('no record of %p: %s', peer, textOf(err))
     }

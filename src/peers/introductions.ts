@@ -1,10 +1,11 @@
-import type { Connection, PeerId } from '@libp2p/interface'
+import type { Connection, Logger, PeerId } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.js'
 import { BusyError, MalformedError, type PeerError } from '../errors.js'
 import { PeersRequest } from '../pb/peers.js'
 import { defineProtocol, type Protocol, type RequestContext, rawBytes } from '../protocol/index.js'
+import { Rate } from '../rate.js'
 import { MAX_RECORD_BYTES, type OpenRecord, openRecord } from './record.js'
 import { inScope } from './scope.js'
 
@@ -18,15 +19,26 @@ const ASK_AGAIN_MS = 11_000
 const SLOWEST_MS = 180_000
 const MAX_RECORDS = 1000
 const MAX_ADDRESSES = 8
+/** A newcomer is introduced to this many others, and no further. */
+export const MAX_PASSED_ON = 3
+/** Newcomers that one peer may introduce to us unasked: so many a second, on average over this time. One more is a fault. */
+export const NEWCOMERS = { perSecond: 0.5, windowMs: 32_000 } as const
+/** We stay at half of it, so that clocks which differ do not earn us a fault. */
+const PASS_ON = { perSecond: NEWCOMERS.perSecond / 2, windowMs: NEWCOMERS.windowMs } as const
+/** The same newcomer is not passed on again within this time. */
+const PASSED_ON_MS = 3_600_000
 
 export interface IntroductionsInit {
   clock: Clock
   random: () => number
+  log: Logger
   registrar: Registrar
   /** The chain's name in protocol IDs. */
   chain: string
   /** Whether a peer is worth being introduced: 2 connected, 1 seen a short while ago, 0 not. */
   rank(id: string): 0 | 1 | 2
+  /** Somebody introduced a newcomer to us, unasked. */
+  onNewcomer(record: OpenRecord, from: Connection): void
   onFault(peer: PeerId, err: PeerError): void
   onError(err: unknown): void
 }
@@ -39,6 +51,9 @@ export class Introductions {
   /** When each peer last asked us, and we it. */
   readonly #askedUs = new Map<string, number>()
   readonly #asked = new Map<string, number>()
+  /** When each newcomer was passed on, and how many each peer sent us and we it. */
+  readonly #passed = new Map<string, number>()
+  readonly #rates = { in: new Map<string, Rate>(), out: new Map<string, Rate>() }
   #waitMs = INTRODUCTION_MS
   #nextAt = 0
 
@@ -49,7 +64,7 @@ export class Introductions {
       request: { encode: (request) => PeersRequest.encode(request), decode: decodeRequest },
       item: rawBytes,
       limits: {
-        requestBytes: 16,
+        requestBytes: MAX_RECORD_BYTES + 16,
         itemBytes: MAX_RECORD_BYTES,
         items: (request) => request.limit,
         answerBytes: MAX_INTRODUCTIONS * MAX_RECORD_BYTES,
@@ -121,24 +136,61 @@ export class Introductions {
     this.#asked.set(from, clock.now())
     trim(this.#asked, MAX_RECORDS)
     const sealed: Uint8Array[] = []
-    for await (const items of this.#protocol.request(connection, chain, { limit: MAX_INTRODUCTIONS }, { signal })) {
+    const question = { limit: MAX_INTRODUCTIONS, newcomer: new Uint8Array() }
+    for await (const items of this.#protocol.request(connection, chain, question, { signal })) {
       // a view of a larger frame
       for (const item of items) sealed.push(item.slice())
     }
     const records: OpenRecord[] = []
     for (const bytes of sealed) {
-      const record = await openRecord(bytes)
-      const addresses = record.addresses
-        .filter((address) => inScope(address, connection.remoteAddr))
-        .slice(0, MAX_ADDRESSES)
-      if (addresses.length > 0) records.push({ ...record, addresses })
+      const record = within(await openRecord(bytes), connection)
+      if (record != null) records.push(record)
     }
     return records
   }
 
+  /**
+   * Introduces a newcomer, whose record we have, to a few of these, drawn at random. Not again within an hour, and nobody hears of more
+   * newcomers than it must take. Answers to whom; throws nothing.
+   */
+  passOn(id: string, to: readonly Connection[], signal: AbortSignal): Promise<unknown>[] {
+    const { clock, random, chain, log } = this.#init
+    const now = clock.now()
+    const record = this.#records.get(id)
+    const last = this.#passed.get(id)
+    if (record == null || (last != null && now - last < PASSED_ON_MS)) return []
+    const chosen: Connection[] = []
+    const shuffled = to.map((connection) => ({ connection, key: random() })).sort((a, b) => a.key - b.key)
+    for (const { connection } of shuffled) {
+      if (chosen.length === MAX_PASSED_ON) break
+      const { remotePeer, remoteAddr } = connection
+      const fits = record.addresses.some((address) => inScope(address, remoteAddr))
+      if (fits && this.#mayTell('out', remotePeer.toString(), now)) chosen.push(connection)
+    }
+    if (chosen.length > 0) {
+      this.#passed.delete(id)
+      this.#passed.set(id, now)
+      trim(this.#passed, MAX_RECORDS)
+    }
+    return chosen.map(async (connection) => {
+      try {
+        const request = { limit: 0, newcomer: record.bytes as Uint8Array<ArrayBuffer> }
+        for await (const _ of this.#protocol.request(connection, chain, request, { signal }));
+      } catch (err) {
+        log('%s was not introduced to %p - %e', id, connection.remotePeer, err)
+      }
+    })
+  }
+
   async *#answer(request: PeersRequest, { peer, connection }: RequestContext): AsyncGenerator<Uint8Array[]> {
-    const { clock, random, rank } = this.#init
+    const { clock, random, rank, onNewcomer } = this.#init
     const asker = peer.toString()
+    if (request.newcomer.length > 0) {
+      if (!this.#mayTell('in', asker, clock.now())) throw new MalformedError('too many newcomers')
+      const record = within(await openRecord(request.newcomer.slice()), connection)
+      if (record != null) onNewcomer(record, connection)
+      return
+    }
     const last = this.#askedUs.get(asker)
     const now = clock.now()
     if (last != null && now - last < INTRODUCTION_MS) throw new BusyError(INTRODUCTION_MS - (now - last))
@@ -154,12 +206,31 @@ export class Introductions {
     chosen.sort((a, b) => b.key - a.key)
     yield chosen.slice(0, request.limit).map(({ bytes }) => bytes)
   }
+
+  /** Whether one more newcomer from, or to, this peer is within bounds; counts it. */
+  #mayTell(way: 'in' | 'out', id: string, now: number): boolean {
+    const { perSecond, windowMs } = way === 'in' ? NEWCOMERS : PASS_ON
+    const rates = this.#rates[way]
+    const rate = rates.get(id) ?? new Rate(perSecond, windowMs, now)
+    rates.delete(id)
+    rates.set(id, rate)
+    trim(rates, MAX_RECORDS)
+    return rate.take(now)
+  }
+}
+
+/** What of a record can be used by whoever has it from the far end of this connection; undefined for nothing. */
+function within(record: OpenRecord, { remoteAddr }: Connection): OpenRecord | undefined {
+  const addresses = record.addresses.filter((address) => inScope(address, remoteAddr)).slice(0, MAX_ADDRESSES)
+  return addresses.length === 0 ? undefined : { ...record, addresses }
 }
 
 function decodeRequest(bytes: Uint8Array): PeersRequest {
   const request = PeersRequest.decode(bytes)
-  if (request.limit < 1 || request.limit > MAX_INTRODUCTIONS)
-    throw new MalformedError(`limit ${request.limit} is not 1 to 32`)
+  const { limit, newcomer } = request
+  if (newcomer.length > 0 && limit !== 0) throw new MalformedError('a question and a newcomer in one request')
+  if (newcomer.length === 0 && (limit < 1 || limit > MAX_INTRODUCTIONS))
+    throw new MalformedError(`limit ${limit} is not 1 to 32`)
   return request
 }
 

@@ -56,19 +56,26 @@ export class Links {
     this.#settle(connection.remotePeer)
   }
 
-  /** Answers the connections that are left to that peer. */
+  /** Answers the direct connections that are left to that peer. */
   closed(connection: Connection): Connection[] {
     this.#strangers.delete(connection)
     const { connectionManager, self, spawn } = this.#init
     const left = connectionManager
       .getConnections(connection.remotePeer)
-      .filter((other) => other !== connection && other.status === 'open')
+      .filter((other) => other !== connection && isDirect(other))
     const survivor = survivorOf(left, self)
     if (survivor != null && this.#identified.has(connection)) {
       if (this.#identified.has(survivor)) this.#init.onSurvivor(survivor)
       spawn(this.identify(survivor))
     }
     return left
+  }
+
+  /** A direct connection has proved itself: those through relays have done their work. */
+  direct(peer: PeerId): void {
+    for (const other of this.#init.connectionManager.getConnections(peer)) {
+      if (other.limits != null) this.#init.spawn(this.close(other))
+    }
   }
 
   /** Closes what was not identified in time. */

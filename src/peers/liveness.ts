@@ -14,6 +14,9 @@ interface Pulse {
   /** No ping before this. */
   nextAt: number
   misses: number
+  joinedAt: number
+  /** Shortest round trip of a ping. */
+  rttMs: number | undefined
 }
 
 /** How late a timer may be before our own event loop is to blame for a silence. */
@@ -33,7 +36,7 @@ export class Liveness {
   }
 
   add(id: string, now: number): void {
-    this.#pulses.set(id, { heardAt: now, sentAt: undefined, nextAt: 0, misses: 0 })
+    this.#pulses.set(id, { heardAt: now, sentAt: undefined, nextAt: 0, misses: 0, joinedAt: now, rttMs: undefined })
   }
 
   remove(id: string): void {
@@ -79,8 +82,14 @@ export class Liveness {
   answered(id: string, now: number): void {
     const pulse = this.#pulses.get(id)
     if (pulse == null) return
+    if (pulse.sentAt != null) pulse.rttMs = Math.min(pulse.rttMs ?? Number.POSITIVE_INFINITY, now - pulse.sentAt)
     pulse.sentAt = undefined
     this.heard(id, now)
+  }
+
+  /** Its shortest round trip; undefined before the first. */
+  rttOf(id: string): number | undefined {
+    return this.#pulses.get(id)?.rttMs
   }
 
   /** The ping could not be sent for reasons of our own. */
@@ -100,13 +109,19 @@ export class Liveness {
     if (pulse?.sentAt == null) return false
     const sentAt = pulse.sentAt
     pulse.sentAt = undefined
-    if (pulse.heardAt > sentAt || this.#lateAt >= sentAt) return false
+    if (pulse.heardAt > sentAt || this.#lateAt >= sentAt) {
+      // its way is measured another time
+      pulse.joinedAt = now
+      return false
+    }
     pulse.nextAt = Math.max(now, sentAt + this.#init.timeoutMs)
     pulse.misses++
     return pulse.misses >= this.#init.misses
   }
 
-  #nextAt(pulse: Pulse): number {
-    return pulse.misses > 0 ? pulse.nextAt : Math.max(pulse.nextAt, pulse.heardAt + this.#init.idleMs)
+  /** The first ping does not wait for a silence: it measures how far away the peer is. */
+  #nextAt({ misses, nextAt, heardAt, joinedAt, rttMs }: Pulse): number {
+    const silentAt = (rttMs == null ? joinedAt : heardAt) + this.#init.idleMs
+    return misses > 0 ? nextAt : Math.max(nextAt, silentAt)
   }
 }

@@ -4,16 +4,19 @@ import type { Clock } from '../clock.js'
 import { type AddressBook, named } from './book.js'
 import type { Dialler } from './dialler.js'
 import type { Inquiry } from './inquiry.js'
+import { sourceOf } from './ip.js'
 import type { Links } from './links.js'
 import type { Planner } from './planner.js'
 import type { Roster } from './roster.js'
 import { inScope } from './scope.js'
-import type { StatusPeer, StatusPort } from './siblings.js'
+import type { StatusLeave, StatusPeer, StatusPort } from './siblings.js'
+
+/** `Goodbye.code` of docs/wire.md, section 1. */
+const TOO_MANY_PEERS = 4
 
 export interface ObserverInit {
   clock: Clock
   self: PeerId
-  maxInbound: number
   book: AddressBook
   planner: Planner
   dialler: Dialler
@@ -63,21 +66,20 @@ export class Observer {
   }
 
   readonly #onOpen = ({ detail: connection }: CustomEvent<Connection>): void => {
-    const { planner, links, book, roster, clock, maxInbound } = this.#init
+    const { planner, links, clock } = this.#init
     if (connection.status !== 'open') return
-    const id = connection.remotePeer.toString()
-    planner.opened(id, connection.direction, clock.now())
     links.opened(connection)
-    const over = connection.direction === 'inbound' && planner.inbound > maxInbound
-    if (over && book.get(id)?.seed !== true) roster.turnAway(id)
+    // a link through a relay is a way to a direct one, and no peer yet
+    if (connection.limits != null) return
+    planner.opened(connection.remotePeer.toString(), connection.direction, clock.now(), connection.remoteAddr)
   }
 
   readonly #onClose = ({ detail: connection }: CustomEvent<Connection>): void => {
     const { planner, links, roster, dialler, clock, reasonOf, look } = this.#init
-    if (links.closed(connection).length > 0) return
+    const left = links.closed(connection)
+    if (left.length > 0 || connection.limits != null) return
     const id = connection.remotePeer.toString()
     const reason = reasonOf(id) ?? 'the connection closed'
-    roster.gone(id)
     planner.closed(id, clock.now(), reason)
     if (this.#status == null) roster.leave(id, reason)
     dialler.lost(id, reason)
@@ -91,10 +93,11 @@ export class Observer {
     const id = peerId.toString()
     const claimed = signedPeerRecord?.addresses ?? detail.listenAddrs
     const addresses = claimed.filter((address) => inScope(address, connection.remoteAddr))
-    book.learn(id, named(addresses, id), clock.now(), signedPeerRecord?.seq)
+    const hint = { source: sourceOf(connection.remoteAddr), seq: signedPeerRecord?.seq }
+    book.learn(id, named(addresses, id), clock.now(), hint)
     if (signedPeerRecord != null) inquiry()?.identified(peerId, claimed)
     links.identified(connection)
-    if (this.#status == null) roster.join(peerId, connection)
+    if (this.#status == null && connection.limits == null) roster.join(peerId, connection)
     heard(peerId)
     look()
   }
@@ -104,7 +107,7 @@ export class Observer {
     const id = peer.toString()
     // libp2p also "discovers" whoever connects, with whatever addresses it claims: those are taken from identify, by scope
     if (peer.equals(self) || multiaddrs.length === 0 || planner.isLinked(id)) return
-    book.learn(id, named(multiaddrs, id), clock.now())
+    book.learn(id, named(multiaddrs, id), clock.now(), { source: 'discovery' })
     look()
   }
 
@@ -112,8 +115,9 @@ export class Observer {
     this.#init.roster.join(detail.peer, detail.connection, detail.role)
   }
 
-  readonly #onStatusLeave = ({ detail }: CustomEvent<{ peer: PeerId; reason: string }>): void => {
+  readonly #onStatusLeave = ({ detail }: CustomEvent<StatusLeave>): void => {
     const id = detail.peer.toString()
+    if (detail.code === TOO_MANY_PEERS) this.#init.planner.isFull(id)
     this.#init.roster.leave(id, this.#init.reasonOf(id) ?? detail.reason)
   }
 }

@@ -1,17 +1,21 @@
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AddressBook, Entry } from './book.js'
+import { Choice } from './choice.js'
+import { groupOf } from './ip.js'
+import { Victims } from './victims.js'
 
 /** First wait after a failure; doubles from there. */
 export const FIRST_WAIT_MS = 1000
 /** Longest wait between two attempts. */
 export const LONGEST_WAIT_MS = 300_000
-/** Longest wait while there is no peer at all. */
+/** Longest wait while there is no peer at all, for seeds and those who once were peers. */
 export const ALONE_WAIT_MS = 10_000
 /** A connection that lasted this long was good: its peer starts again at the first wait. Hyperswarm's number. */
 export const GOOD_MS = 15_000
+/** How long a peer that told us it is full is left alone, at least; at most twice that. */
+export const FULL_WAIT_MS = 60_000
 /** Failures after which a peer is dropped from the book: never seen, or seen once. bcoin drops after 3 and 10. */
 export const MAX_FAILURES = { stranger: 3, proven: 10 } as const
-/** Seeds that are kept connected beside the target, so that a full node still hears of newcomers. */
-export const SEED_SLOTS = 2
 
 export interface PlannerInit {
   book: AddressBook
@@ -28,6 +32,8 @@ export interface PlannerInit {
 interface Link {
   direction: 'inbound' | 'outbound'
   since: number
+  /** Of the address that was dialled; undefined for inbound ones, which we did not choose. */
+  group: string | undefined
 }
 
 /**
@@ -39,20 +45,24 @@ export class Planner {
   readonly #target: number
   readonly #parallel: number
   readonly #random: () => number
-  readonly #penalty: (id: string) => number
+  readonly #choice: Choice
+  readonly #victims = new Victims()
   readonly #links = new Map<string, Link>()
   readonly #dials = new Set<string>()
   /** Peers being dialled whose own dial we turned away meanwhile. */
   readonly #denied = new Set<string>()
   /** Peers that we could not reach while they could reach us: their dial is let in whatever the tie-break says. */
   readonly #yields = new Set<string>()
+  /** Peers that are parting from us because they have no room. */
+  readonly #full = new Set<string>()
 
   constructor(init: PlannerInit) {
-    this.#book = init.book
-    this.#target = init.target
-    this.#parallel = init.parallel ?? 8
-    this.#random = init.random
-    this.#penalty = init.penalty ?? (() => 0)
+    const { book, target, parallel = 8, random, penalty = () => 0 } = init
+    this.#book = book
+    this.#target = target
+    this.#parallel = parallel
+    this.#random = random
+    this.#choice = new Choice({ book, random, penalty })
   }
 
   /** No connection to anyone. */
@@ -74,16 +84,20 @@ export class Planner {
     return this.outbound >= this.#target
   }
 
+  get dialling(): ReadonlySet<string> {
+    return this.#dials
+  }
+
+  get linked(): Iterable<string> {
+    return this.#links.keys()
+  }
+
   isDialling(id: string): boolean {
     return this.#dials.has(id)
   }
 
   isLinked(id: string): boolean {
     return this.#links.has(id)
-  }
-
-  get linked(): Iterable<string> {
-    return this.#links.keys()
   }
 
   directionOf(id: string): 'inbound' | 'outbound' | undefined {
@@ -93,46 +107,54 @@ export class Planner {
   /** Forgets connections and dials, when all are closed; the book stays. */
   clear(): void {
     this.#links.clear()
-    this.#dials.clear()
-    this.#denied.clear()
-    this.#yields.clear()
+    for (const ids of [this.#dials, this.#denied, this.#yields, this.#full]) ids.clear()
+    this.#victims.clear()
+    this.#choice.clear()
   }
 
-  /**
-   * Whom to dial now, most wanted first. `allowed` leaves out the banned and the refused. Seeds come first up to SEED_SLOTS of them,
-   * then who failed least, then the remaining seeds.
-   */
+  /** These come first, once each: who stood by us when we last stopped. */
+  anchor(ids: readonly string[]): void {
+    this.#choice.anchor(ids)
+  }
+
+  isAnchor(id: string): boolean {
+    return this.#choice.isAnchor(id)
+  }
+
+  /** Whom to dial now, most wanted first; see `Choice`. `allowed` leaves out the banned and the refused. */
   plan(now: number, allowed: (id: string) => boolean = () => true): string[] {
     const room = this.#parallel - this.#dials.size
     if (room <= 0) return []
-    const seeds: { id: string; key: number }[] = []
-    const others: { id: string; key: number }[] = []
-    let seedSlots = SEED_SLOTS
-    for (const entry of this.#book.entries.values()) {
-      const busy = this.#links.has(entry.id) || this.#dials.has(entry.id)
-      if (busy) {
-        if (entry.seed) seedSlots--
-        continue
-      }
-      if (this.#dueAt(entry) > now || !allowed(entry.id)) continue
-      const key = entry.failures + this.#penalty(entry.id) + this.#random() / 2
-      ;(entry.seed ? seeds : others).push({ id: entry.id, key })
-    }
-    for (const list of [seeds, others]) list.sort((a, b) => a.key - b.key)
-    const reserved = seeds.splice(0, Math.max(0, seedSlots))
-    const free = Math.max(0, this.#target - this.outbound - this.#dials.size - reserved.length)
-    return [...reserved, ...[...others, ...seeds].slice(0, free)].slice(0, room).map(({ id }) => id)
+    const wanted = Math.max(0, this.#target - this.outbound - this.#dials.size)
+    const chosen = this.#choice.choose({
+      ...{ now, wanted, groups: this.#groups() },
+      isBusy: (id) => this.#isBusy(id),
+      isDue: (entry) =>
+        !this.#isBusy(entry.id) &&
+        this.#dueAt(entry) <= now &&
+        !this.#victims.covers(entry, now) &&
+        allowed(entry.id)
+    })
+    return chosen.slice(0, room)
+  }
+
+  /** Whether somebody who never failed could take the place of one whom we part from. */
+  hasSpare(now: number, allowed: (id: string) => boolean): boolean {
+    const isSpare = (entry: Entry): boolean =>
+      !entry.seed && entry.failures === 0 && !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && allowed(entry.id)
+    return this.#book.draw(this.#random, (entry) => (isSpare(entry) ? 1 : 0)) != null
   }
 
   /** When this peer may be dialled next; undefined while it is connected, being dialled or unknown. */
   dueAt(id: string): number | undefined {
     const entry = this.#book.get(id)
-    return entry == null || this.#links.has(id) || this.#dials.has(id) ? undefined : this.#dueAt(entry)
+    return entry == null || this.#isBusy(id) ? undefined : this.#dueAt(entry)
   }
 
   /** A dial begins. */
-  dialling(id: string): void {
+  begin(id: string): void {
     this.#dials.add(id)
+    this.#choice.tried(id)
   }
 
   /** The dial ended well; the connection itself is told by `opened`. */
@@ -147,24 +169,28 @@ export class Planner {
     this.#dials.delete(id)
     const present = this.#denied.delete(id)
     if (this.#links.has(id)) return
+    const entry = this.#book.get(id)
     if (present) this.#yields.add(id)
+    else if (entry != null) this.#victims.failed(entry, now)
     this.#punish(id, now, error, present)
   }
 
-  /** A connection is open; of several to the same peer the last word counts. */
-  opened(id: string, direction: 'inbound' | 'outbound', now: number): void {
-    const link = this.#links.get(id)
-    if (link == null) this.#links.set(id, { direction, since: now })
-    else link.direction = direction
+  /** A connection is open; of several to the same peer the last word counts. `address`: where its far end is. */
+  opened(id: string, direction: 'inbound' | 'outbound', now: number, address?: Multiaddr): void {
+    const since = this.#links.get(id)?.since ?? now
+    const group = direction === 'outbound' && address != null ? groupOf(address) : undefined
+    this.#links.set(id, { direction, since, group })
     if (direction === 'inbound') this.#yields.delete(id)
   }
 
   /** It proved to be a peer of ours (status accepted, or identified). */
-  proved(id: string): void {
-    const entry = this.#book.get(id)
-    if (entry == null) return
-    entry.proven = true
-    entry.error = undefined
+  proved(id: string, now: number): void {
+    this.#book.proved(id, now, this.#links.get(id)?.direction === 'outbound')
+  }
+
+  /** It told us that it has no room, and parts from us. */
+  isFull(id: string): void {
+    if (this.#links.has(id)) this.#full.add(id)
   }
 
   /** The last connection to it is closed. */
@@ -172,22 +198,40 @@ export class Planner {
     const link = this.#links.get(id)
     if (link == null) return
     this.#links.delete(id)
+    const isFull = this.#full.delete(id)
     const entry = this.#book.get(id)
     if (entry == null) return
-    if (now - link.since >= GOOD_MS && entry.proven) {
+    if (now - link.since >= GOOD_MS && entry.provenAt != null) {
       entry.failures = 0
       entry.endedAt = now
       entry.waitMs = this.#jitter(FIRST_WAIT_MS)
       entry.error = reason
+      this.#book.touch(id)
     } else {
       this.#punish(id, now, reason, false)
     }
+    if (isFull) entry.waitMs = Math.max(entry.waitMs, FULL_WAIT_MS * (1 + this.#random()))
   }
 
   /** Leave it alone for at least `ms`. */
   hold(id: string, now: number, ms: number): void {
     const entry = this.#book.get(id)
     if (entry != null) entry.heldUntil = Math.max(entry.heldUntil, now + ms)
+  }
+
+  /** A ban was lifted: it may be dialled again. */
+  release(id: string): void {
+    const entry = this.#book.get(id)
+    if (entry != null) entry.heldUntil = 0
+  }
+
+  /** Everyone may be tried again, within a second: we are in another network, or awake again. */
+  refresh(now: number): void {
+    for (const entry of this.#book.entries.values()) {
+      entry.endedAt = now
+      entry.waitMs = this.#random() * FIRST_WAIT_MS
+    }
+    this.#victims.clear()
   }
 
   /** Whether our own dial or connection to a peer outranks one that it opens to us, given that our ID is the lower one. */
@@ -200,8 +244,24 @@ export class Planner {
     if (this.#dials.has(id)) this.#denied.add(id)
   }
 
+  #isBusy(id: string): boolean {
+    return this.#links.has(id) || this.#dials.has(id)
+  }
+
+  /** Groups of the addresses that we chose to dial; nobody but the app chose the seeds. */
+  #groups(): Set<string> {
+    const groups = new Set<string>()
+    for (const [id, { group }] of this.#links) if (group != null && this.#book.get(id)?.seed !== true) groups.add(group)
+    for (const id of this.#dials) {
+      const entry = this.#book.get(id)
+      if (entry?.seed === false) groups.add(entry.group)
+    }
+    return groups
+  }
+
   #dueAt(entry: Entry): number {
-    const waitMs = this.alone && entry.seed ? Math.min(entry.waitMs, ALONE_WAIT_MS) : entry.waitMs
+    const isKnown = entry.seed || entry.provenAt != null
+    const waitMs = this.alone && isKnown ? Math.min(entry.waitMs, ALONE_WAIT_MS) : entry.waitMs
     return Math.max(entry.endedAt + waitMs, entry.heldUntil)
   }
 
@@ -211,11 +271,11 @@ export class Planner {
     entry.failures++
     entry.endedAt = now
     entry.error = error
-    entry.waitMs = this.#jitter(
-      soon ? FIRST_WAIT_MS : Math.min(FIRST_WAIT_MS * 2 ** (entry.failures - 1), LONGEST_WAIT_MS)
-    )
+    const waitMs = soon ? FIRST_WAIT_MS : Math.min(FIRST_WAIT_MS * 2 ** (entry.failures - 1), LONGEST_WAIT_MS)
+    entry.waitMs = this.#jitter(waitMs)
+    this.#book.touch(id)
     // who has just called us is there; and while nobody at all answers it is more likely us than them
-    const limit = entry.proven ? MAX_FAILURES.proven : MAX_FAILURES.stranger
+    const limit = entry.provenAt == null ? MAX_FAILURES.stranger : MAX_FAILURES.proven
     if (entry.failures >= limit && !soon && !this.alone) this.#forget(id)
   }
 
@@ -224,7 +284,7 @@ export class Planner {
     if (this.#book.get(id) == null) this.#yields.delete(id)
   }
 
-  /** Half to the whole of it: never longer, so that the bounds above hold. */
+  /** Half to the whole of it: never longer, so that the bounds above hold, and spread, so that not all come at once. */
   #jitter(ms: number): number {
     return ms * (0.5 + this.#random() / 2)
   }

@@ -3,11 +3,13 @@ import type {
   Connection,
   ConnectionGater,
   Libp2pEvents,
+  Metrics,
   NewStreamOptions,
   PeerId,
   PeerStore
 } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
+import type { Datastore } from 'interface-datastore'
 import type { TypedEventTarget } from 'main-event'
 import type { GoodbyeCode } from '../status/index.js'
 
@@ -20,6 +22,8 @@ export interface PeersComponents {
   registrar: Registrar
   events: TypedEventTarget<Libp2pEvents>
   logger: ComponentLogger
+  datastore: Datastore
+  metrics?: Metrics
 }
 
 /** What `peers` needs of the chain: its name in protocol IDs. */
@@ -34,10 +38,17 @@ export interface StatusPeer {
   role: 'full' | 'light' | 'seed'
 }
 
+/** A peer has left; `code`: of the goodbye that it said, if it said one. */
+export interface StatusLeave {
+  peer: PeerId
+  reason: string
+  code?: number
+}
+
 /** What `peers` needs of a service that decides who belongs to the network; `status` is one. */
 export interface StatusPort
   extends Pick<
-    TypedEventTarget<{ join: CustomEvent<StatusPeer>; leave: CustomEvent<{ peer: PeerId; reason: string }> }>,
+    TypedEventTarget<{ join: CustomEvent<StatusPeer>; leave: CustomEvent<StatusLeave> }>,
     'addEventListener' | 'removeEventListener'
   > {
   goodbye(peer: PeerId, code: GoodbyeCode): Promise<void>

@@ -48,13 +48,21 @@ export interface PeerStatus {
   readonly params: Readonly<Record<string, string>>
 }
 
+/** A peer that is gone, and why. */
+export interface StatusLeave {
+  peer: PeerId
+  reason: string
+  /** Of the goodbye that it said, if it said one; see `GoodbyeCode`. */
+  code?: number
+}
+
 export interface StatusEvents {
   /** A peer has shown that it follows our chain. */
   join: CustomEvent<PeerStatus>
   /** Its head has changed. */
   head: CustomEvent<PeerStatus>
   /** It said goodbye, broke the rules, or its last connection is gone. */
-  leave: CustomEvent<{ peer: PeerId; reason: string }>
+  leave: CustomEvent<StatusLeave>
   /** It follows another chain. Comes once per connection, at both sides. */
   refused: CustomEvent<Refusal>
 }

@@ -1,12 +1,12 @@
-import type { Connection, PeerId } from '@libp2p/interface'
+import type { Connection } from '@libp2p/interface'
 import { equalBytes } from '../hex.js'
 import type { Greeting, PeerHead } from './hello.js'
-import type { PeerStatus } from './index.js'
+import type { PeerStatus, StatusLeave } from './index.js'
 
 export interface RosterListener {
   joined(status: PeerStatus): void
   headChanged(status: PeerStatus): void
-  left(peer: PeerId, reason: string): void
+  left(detail: StatusLeave): void
 }
 
 /** The peers whose hello was accepted, and what they last said. */
@@ -39,11 +39,11 @@ export class Roster {
     if (status != null) this.peers.set(key, { ...status, connection })
   }
 
-  leave(key: string, reason: string): void {
+  leave(key: string, reason: string, code?: number): void {
     const status = this.peers.get(key)
     if (status == null) return
     this.peers.delete(key)
-    this.listener.left(status.peer, reason)
+    this.listener.left({ peer: status.peer, reason, ...(code == null ? {} : { code }) })
   }
 }
 

@@ -9,7 +9,7 @@ import { ProtocolOrderError, StatusTimeoutError } from './errors.js'
 import { GoodbyeCode } from './goodbye.js'
 import { type Greeting, headMessage, type PeerHead, readHead, readHello } from './hello.js'
 import { Outbox } from './outbox.js'
-import { Rate } from './rate.js'
+import { Rate } from '../rate.js'
 
 export const MAX_MESSAGE_BYTES = 4_096
 const HEADS_PER_SECOND = 40

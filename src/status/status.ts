@@ -36,7 +36,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
   readonly #roster = new Roster({
     joined: (detail) => this.safeDispatchEvent('join', { detail }),
     headChanged: (detail) => this.safeDispatchEvent('head', { detail }),
-    left: (peer, reason) => this.safeDispatchEvent('leave', { detail: { peer, reason } })
+    left: (detail) => this.safeDispatchEvent('leave', { detail })
   })
   readonly #refusals = new Refusals()
   readonly #sessions = new Sessions({ owner: this, begin: () => this.#begin() })
@@ -179,7 +179,7 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     this.#log('%p said goodbye: %s', session.peer, reason)
     const differs = differenceTold(goodbye)
     if (differs != null) this.#report(session, differs, true)
-    if (goodbye.code !== GoodbyeCode.duplicate) this.#leave(session.key, reason)
+    if (goodbye.code !== GoodbyeCode.duplicate) this.#leave(session.key, reason, goodbye.code)
     // Whoever said goodbye closes; in case it does not, we do.
     this.#parting.set(session.connection.id, 2 * GOODBYE_MS, () => this.#close([session.connection]))
   }
@@ -249,9 +249,10 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     for (const connection of open) this.#sessions.open(connection)
   }
 
-  #leave(key: string, reason: string): void {
+  /** `code`: of the goodbye that they said. */
+  #leave(key: string, reason: string, code?: number): void {
     this.#survivors.cancel(key)
-    this.#roster.leave(key, reason)
+    this.#roster.leave(key, reason, code)
   }
 
   /** After our goodbye: once they have closed their side, or half a second later, all connections to the peer are closed. */

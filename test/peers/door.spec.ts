@@ -1,13 +1,15 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import type { Connection, PeerId } from '@libp2p/interface'
+import type { Connection, MultiaddrConnection, PeerId } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { HandClock } from 'blockwire/testing'
 import { expect, test } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
-import { Door } from '../../dist/src/peers/door.js'
-import { Ledger } from '../../dist/src/peers/faults.js'
+import { Door, MAX_STRANGERS_PER_ADDRESS } from '../../dist/src/peers/door.js'
+import { Judge } from '../../dist/src/peers/judge.js'
+import { parsePrefix } from '../../dist/src/peers/ip.js'
 import { Planner } from '../../dist/src/peers/planner.js'
+import { multiaddr } from '@multiformats/multiaddr'
 import { survivorOf } from '../../dist/src/peers/survivor.js'
 
 /** Two peer IDs, the lower first, by the bytes of their multihashes. */
@@ -17,25 +19,37 @@ async function twoPeers(): Promise<[PeerId, PeerId]> {
   return [low!, high!]
 }
 
-function setup(self: PeerId) {
+function setup(self: PeerId, rules: { allow?: string[]; deny?: string[] } = {}) {
   const clock = new HandClock()
   const links: Partial<Connection>[] = []
   const dials: { peerId: PeerId }[] = []
   const doubts: string[] = []
-  const ledger = new Ledger()
+  const members = new Set<string>()
+  const state = { shut: false }
+  const judge = new Judge({
+    clock,
+    log: Object.assign(() => {}, { error: () => {} }) as never,
+    rules: { allow: (rules.allow ?? []).map(parsePrefix), deny: (rules.deny ?? []).map(parsePrefix) },
+    addresses: () => [multiaddr('/ip4/8.8.8.7/tcp/1')],
+    onSentence: () => {},
+    onHold: () => {}
+  })
   const planner = new Planner({ book: new AddressBook(), target: 8, random: () => 0.5 })
   const door = new Door({
-    clock,
     self,
-    ledger,
+    judge,
     planner,
     limit: 2,
     connectionManager: { getConnections: () => links, getDialQueue: () => dials } as never,
+    isShut: () => state.shut,
+    isMember: (id) => members.has(id),
     onDoubt: (peer) => doubts.push(peer.toString())
   })
-  return { clock, links, dials, doubts, ledger, planner, door }
+  return { clock, links, dials, doubts, judge, planner, door, members, state }
 }
 
+const from = (address: string) => ({ remoteAddr: multiaddr(address) }) as MultiaddrConnection
+const LOCAL = from('/ip4/127.0.0.1/tcp/1')
 const outbound: Partial<Connection> = { direction: 'outbound', status: 'open' }
 const inbound: Partial<Connection> = { direction: 'inbound', status: 'open' }
 
@@ -47,7 +61,7 @@ test('with the lower ID here, a dial that crosses ours is turned away; with the 
   ] as const) {
     const ours = setup(self)
     expect(ours.door.denyInboundEncryptedConnection(other)).toBe(false)
-    ours.planner.dialling(other.toString())
+    ours.planner.begin(other.toString())
     expect(ours.door.denyInboundEncryptedConnection(other)).toBe(denied)
     const apps = setup(self)
     apps.dials.push({ peerId: other })
@@ -76,17 +90,17 @@ test('a connection through a relay stands in nobody’s way', async () => {
 test('after a dial of ours failed whose rival we turned away, the rival is let in', async () => {
   const [low, high] = await twoPeers()
   const { planner, door, clock } = setup(low)
-  planner.dialling(high.toString())
+  planner.begin(high.toString())
   expect(door.denyInboundEncryptedConnection(high)).toBe(true)
   planner.failed(high.toString(), clock.now(), 'timeout')
-  planner.dialling(high.toString())
+  planner.begin(high.toString())
   expect(door.denyInboundEncryptedConnection(high)).toBe(false)
 })
 
 test('who is banned comes in by no door until the ban is over', async () => {
   const [low, high] = await twoPeers()
-  const { ledger, door, clock } = setup(high)
-  ledger.charge(low.toString(), 'provable', 'no work', clock.now())
+  const { judge, door, clock } = setup(high)
+  judge.charge(low.toString(), 'provable', 'no work')
   const doors = () => [
     door.denyDialPeer(low),
     door.denyInboundEncryptedConnection(low),
@@ -97,13 +111,51 @@ test('who is banned comes in by no door until the ban is over', async () => {
   expect(doors()).toEqual([false, false, false])
 })
 
+test('an address that is banned or against the rules is neither dialled nor let in', async () => {
+  const [low] = await twoPeers()
+  const { door, judge } = setup(low, { deny: ['9.9.9.0/24'] })
+  const doors = (address: string) => [
+    door.denyDialMultiaddr(multiaddr(address)),
+    door.denyInboundConnection(from(address)),
+    door.denyOutboundConnection(low, from(address))
+  ]
+  expect(doors('/ip4/9.9.9.7/tcp/1')).toEqual([true, true, true])
+  expect(doors('/ip4/9.9.10.7/tcp/1')).toEqual([false, false, false])
+  judge.ban('2001:db8::/32')
+  expect(doors('/ip6/2001:db8:1::7/tcp/1')).toEqual([true, true, true])
+})
+
+test('while it is shut nobody comes in and nobody is dialled', async () => {
+  const [low, high] = await twoPeers()
+  const { door, state } = setup(low)
+  state.shut = true
+  expect([door.denyDialPeer(high), door.denyInboundConnection(LOCAL)]).toEqual([true, true])
+  state.shut = false
+  expect([door.denyDialPeer(high), door.denyInboundConnection(LOCAL)]).toEqual([false, false])
+})
+
+test('one public address does not hold all places before the door with peers that never join', async () => {
+  const [low] = await twoPeers()
+  const { door, links, members } = setup(low)
+  const call = (address: string, id: string): void => {
+    links.push({ direction: 'inbound', remoteAddr: multiaddr(address), remotePeer: { toString: () => id } as PeerId })
+  }
+  for (let i = 0; i < MAX_STRANGERS_PER_ADDRESS; i++) call(`/ip4/8.8.8.7/tcp/${i + 1}`, `stranger${i}`)
+  expect(door.denyInboundConnection(from('/ip4/8.8.8.7/tcp/99'))).toBe(true)
+  expect(door.denyInboundConnection(from('/ip4/8.8.8.8/tcp/99'))).toBe(false)
+  members.add('stranger0')
+  expect(door.denyInboundConnection(from('/ip4/8.8.8.7/tcp/99'))).toBe(false)
+  for (let i = 0; i < 50; i++) call('/ip4/127.0.0.1/tcp/1', `local${i}`)
+  expect(door.denyInboundConnection(LOCAL)).toBe(false)
+})
+
 test('over the limit of inbound peers nobody comes in at all', async () => {
   const { planner, door } = setup((await twoPeers())[0])
   planner.opened('a', 'inbound', 0)
   planner.opened('b', 'outbound', 0)
-  expect(door.denyInboundConnection()).toBe(false)
+  expect(door.denyInboundConnection(LOCAL)).toBe(false)
   planner.opened('c', 'inbound', 0)
-  expect(door.denyInboundConnection()).toBe(true)
+  expect(door.denyInboundConnection(LOCAL)).toBe(true)
 })
 
 test('both ends keep the dial of the lower ID, the newest of several, and never count closed or relayed ones', async () => {

@@ -10,6 +10,8 @@ import { INTRODUCTION_MS, Introductions } from '../../dist/src/peers/introductio
 import { openRecord } from '../../dist/src/peers/record.js'
 import { addressOf, allJoined, type Host, idOf, makeHost, until } from './hosts.js'
 
+const LOG = Object.assign(() => {}, { error: () => {}, trace: () => {}, enabled: false, newScope: () => LOG }) as never
+const NOTHING = { log: LOG, onNewcomer: () => {}, onFault: () => {}, onError: () => {} }
 const CHAIN = 'test-00000000'
 const ID = `/blockwire/${CHAIN}/peers/1`
 
@@ -100,6 +102,7 @@ async function introducer(records: { id: string; bytes: Uint8Array; addresses: s
       registrar: (host as unknown as { components: { registrar: never } }).components.registrar,
       chain: CHAIN,
       rank: (id) => (records.some((record) => record.id === id) ? 2 : 0),
+      ...NOTHING,
       onFault: (_, err) => faults.push(err.name),
       onError: (err) => faults.push(String(err))
     })
@@ -157,8 +160,7 @@ describe('answers', () => {
       registrar: null as never,
       chain: CHAIN,
       rank: () => 0,
-      onFault: () => {},
-      onError: () => {}
+      ...NOTHING
     })
     expect(await asking.ask(connection, AbortSignal.timeout(10_000))).toEqual([])
   })
@@ -201,8 +203,7 @@ describe('askers', () => {
       registrar: null as never,
       chain: CHAIN,
       rank: () => 0,
-      onFault: () => {},
-      onError: () => {}
+      ...NOTHING
     })
     return { server, connection, ask: (over = connection) => asking.ask(over, AbortSignal.timeout(10_000)) }
   }

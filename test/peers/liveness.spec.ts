@@ -10,6 +10,14 @@ function alive(): Liveness {
   return liveness
 }
 
+/** One whose round trip is known, so that it is pinged for its silence only. */
+function measured(): Liveness {
+  const liveness = alive()
+  liveness.sent('a', 0)
+  liveness.answered('a', 0)
+  return liveness
+}
+
 /** Pings when due and lets the ping run out. Answers when, and whether that was one too many. */
 function miss(liveness: Liveness, now: number): { at: number; dropped: boolean } {
   let at = now
@@ -19,13 +27,32 @@ function miss(liveness: Liveness, now: number): { at: number; dropped: boolean }
   return { at, dropped: liveness.missed('a', at) }
 }
 
-test('a peer is pinged once it was silent for 10 s, and not twice at a time', () => {
+test('a peer is pinged 10 s after it joined, then whenever it was silent for 10 s, and not twice at a time', () => {
   const liveness = alive()
   liveness.heard('a', 3000)
-  expect(liveness.due(12_999)).toEqual([])
-  expect(liveness.due(13_000)).toEqual(['a'])
-  liveness.sent('a', 13_000)
+  expect(liveness.due(9999)).toEqual([])
+  expect(liveness.due(10_000)).toEqual(['a'])
+  liveness.sent('a', 10_000)
   expect(liveness.due(60_000)).toEqual([])
+  liveness.answered('a', 10_030)
+  liveness.heard('a', 13_000)
+  expect(liveness.due(22_999)).toEqual([])
+  expect(liveness.due(23_000)).toEqual(['a'])
+})
+
+test('the shortest round trip is kept', () => {
+  const liveness = alive()
+  expect(liveness.rttOf('a')).toBeUndefined()
+  for (const [sent, ms] of [
+    [10_000, 80],
+    [30_000, 30],
+    [50_000, 500]
+  ] as const) {
+    liveness.sent('a', sent)
+    liveness.answered('a', sent + ms)
+  }
+  expect(liveness.rttOf('a')).toBe(30)
+  expect(liveness.rttOf('unknown')).toBeUndefined()
 })
 
 test('the third miss in a row is one too many', () => {
@@ -38,7 +65,7 @@ test('the third miss in a row is one too many', () => {
 })
 
 test('anything heard in between begins the count again', () => {
-  const liveness = alive()
+  const liveness = measured()
   const second = miss(liveness, miss(liveness, 0).at)
   liveness.heard('a', second.at + 1)
   const third = miss(liveness, second.at + 1)

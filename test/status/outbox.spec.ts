@@ -2,7 +2,7 @@ import { HandClock } from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
 import { Outbox } from '../../dist/src/status/outbox.js'
 import { Pace } from '../../dist/src/status/pace.js'
-import { Rate } from '../../dist/src/status/rate.js'
+import { Rate } from '../../dist/src/rate.js'
 
 async function all(outbox: Outbox): Promise<number[]> {
   const list: number[] = []
