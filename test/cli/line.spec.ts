@@ -227,6 +227,9 @@ describe('the first screen', () => {
     expect(text()).toContain('in memory: gone when this stops')
     expect(text({ data: './data' })).toContain('./data (new chain)')
     expect(text({ data: './data', height: 1200 })).toContain('./data (#1,200)')
+    // a seed has none, but an address that others wrote down
+    expect(text({ role: 'seed' })).toContain('in memory: another address after each start; --data DIR keeps it')
+    expect(text({ role: 'seed', data: './data' })).toContain('  data     ./data\n')
   })
 
   it('says that the default port was taken, and warns of a debug identity', () => {
