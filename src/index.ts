@@ -169,7 +169,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
     streamMuxers: [yamux(defaults.yamux) as never],
     ...given,
     addresses: { listen, ...(announce.length > 0 ? { announce } : {}), ...given.addresses },
-    connectionManager: { ...defaults.connectionManager, ...given.connectionManager },
+    connectionManager: { ...defaults.connectionManager, ...roomFor(init.peers), ...given.connectionManager },
     connectionMonitor: { ...defaults.connectionMonitor, ...given.connectionMonitor },
     peerStore: { ...defaults.peerStore, ...given.peerStore },
     ...(dir == null ? {} : { datastore: dir.datastore }),
@@ -190,6 +190,12 @@ function hostOptions<Header extends BaseHeader, Tx>(
         : { producer: producer({ clock, ...(init.seeds?.length ? {} : { aloneMs: 0 }), ...init.produce }) })
     }
   }
+}
+
+/** libp2p's own cap, which is made for a seed's 256 and a target of 8, must not turn peers away that we were asked to keep. */
+function roomFor({ maxInbound = 0, target = 0 }: PeersInit = {}): { maxConnections: number } {
+  const { maxConnections } = hostDefaults().connectionManager
+  return { maxConnections: maxConnections + Math.max(0, maxInbound - 256) + Math.max(0, target - 8) }
 }
 
 /** How long libp2p may take to stop before its connections are cut, in ms. */

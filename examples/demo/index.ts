@@ -84,7 +84,9 @@ function onEvent(member: Member, event: NodeEvent): void {
     return
   }
   // every block comes to every node: only who mined it says so, and who joins late
-  if (event.event === 'head' || event.event === 'fork' || (stopping && event.event === 'peer')) return
+  if (event.event === 'head' || event.event === 'fork') return
+  if (stopping && (event.event === 'peer' || event.event === 'seed')) return
+  if (event.event === 'seed' && !member.isNews(event)) return
   const line = event.event === 'sync' ? member.synced(event) : lineOf(event)
   if (line == null) return
   const place = prefix(member.name, members.indexOf(member), output.colour)

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { NodeEvent } from '../mining-node/event.js'
 import { type Line, SyncWatch } from '../mining-node/line.js'
+import { SeedWatch } from '../mining-node/seeds.js'
 
 const CLI = fileURLToPath(new URL('../../src/cli/index.js', import.meta.url))
 /** A process that has not ended by itself then is killed. */
@@ -20,6 +21,7 @@ export class Member {
   readonly ended: Promise<number | null>
   readonly #child: ChildProcess
   readonly #sync = new SyncWatch()
+  readonly #seeds = new SeedWatch()
   #stopping = false
 
   constructor(
@@ -60,6 +62,11 @@ export class Member {
   /** The line for a sync that is over. */
   synced(event: Extract<NodeEvent, { event: 'sync' }>): Line | undefined {
     return this.#sync.line(event, Date.now())
+  }
+
+  /** Is this worth a line? */
+  isNews(event: Extract<NodeEvent, { event: 'seed' }>): boolean {
+    return this.#seeds.note(event, Date.now())
   }
 
   get alive(): boolean {

@@ -1,3 +1,5 @@
+import type { SeedState } from 'blockwire/peers'
+
 /**
  * What a mining node tells its reporter, whether that writes for people or for programs. Hashes are hex, work is a decimal string,
  * peers are their ID string. Text of other nodes is as it came: clean it before it is shown.
@@ -24,8 +26,8 @@ export type NodeEvent =
   | { event: 'mined'; height: number; hash: string }
   /** A peer's head is at our height or below, and is not on our chain. */
   | { event: 'fork'; height: number; ours: string; theirs: string; peer: string }
-  /** A seed cannot be reached: `error` says why. It is tried again after `nextMs`. Once until that changes. */
-  | { event: 'seed'; address: string; error: string; nextMs: number }
+  /** How it stands with a seed. `failed` (not reached) and `waiting` (lost) say why, and after which time it is tried again. */
+  | { event: 'seed'; address: string; state: SeedState; error?: string; nextMs?: number }
   /** `depth` blocks of the old head's branch were set aside; `common` is the last one of both. */
   | { event: 'reorg'; from: string; to: string; common: string; depth: number }
   | { event: 'sync'; state: string; height: number; target: number }

@@ -19,6 +19,8 @@ export interface MiningNodeInit {
   /** @default all in memory */
   dataDir?: string
   role?: 'full' | 'seed'
+  /** Connections that others may open to us. @default 32, for a seed 256 */
+  maxInbound?: number
   /** @default false */
   mine?: boolean
   /** Threads that mine. @default the miner's own */
@@ -48,9 +50,10 @@ export const NETWORK = 'hello'
 
 /** Starts the node; `report` gets its events from the first one on. */
 export async function startMiningNode(init: MiningNodeInit, report: Report): Promise<MiningNode> {
-  const { mine = false, role = 'full', threads, blockTime, dataDir, announce, seeds, privateKey } = init
+  const { mine = false, role = 'full', threads, blockTime, dataDir, announce, seeds, maxInbound, privateKey } = init
   const rules = coin({ network: NETWORK, ...(blockTime == null ? {} : { blockTime }) })
-  const key = loadOrCreateKey(dataDir)
+  // a seed wins nothing: its directory needs no key for rewards
+  const key = loadOrCreateKey(role === 'seed' ? undefined : dataDir)
   const name = init.name ?? nameOf(key)
   const digger =
     role === 'seed' ? undefined : miner({ rules, to: key.publicKey, name, ...(threads == null ? {} : { threads }) })
@@ -63,6 +66,7 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     ...(dataDir == null ? {} : { dataDir }),
     ...(announce == null ? {} : { announce }),
     ...(seeds == null ? {} : { seeds }),
+    ...(maxInbound == null ? {} : { peers: { maxInbound } }),
     ...(privateKey == null ? {} : { privateKey }),
     // started below, so that no event comes before there is someone to hear it
     libp2p: { start: false }

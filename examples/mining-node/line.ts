@@ -46,11 +46,7 @@ export function lineOf(event: NodeEvent): Line | undefined {
         tone: 'bad'
       }
     case 'seed':
-      return {
-        word: 'seed',
-        text: `${clean(event.address, 120)} not reached: ${clean(event.error, 120)}; next try in ${Math.ceil(event.nextMs / 1000)} s`,
-        tone: 'warn'
-      }
+      return seedLine(event)
     case 'repaired':
       return { word: 'repair', text: repairText(event), tone: 'warn' }
     case 'error':
@@ -65,6 +61,23 @@ export function lineOf(event: NodeEvent): Line | undefined {
     case 'sync':
       return undefined
   }
+}
+
+/** Which of them are news, `SeedWatch` knows. */
+function seedLine({ address, state, error = '', nextMs }: Extract<NodeEvent, { event: 'seed' }>): Line | undefined {
+  const who = clean(address, 120)
+  if (state === 'dialling') return undefined
+  if (state === 'connected') return { word: 'seed', text: `${who} reached`, tone: 'good' }
+  const trouble = `${TROUBLE[state]}: ${clean(error, 120)}${nextTry(nextMs)}`
+  return { word: 'seed', text: `${who} ${trouble}`, tone: 'warn' }
+}
+
+/** The states of a seed that is not there. */
+export const TROUBLE = { failed: 'not reached', waiting: 'lost' } as const
+
+/** `; next try in 4 s`, where one is to come. */
+export function nextTry(ms: number | undefined): string {
+  return ms == null || ms <= 0 ? '' : `; next try in ${Math.ceil(ms / 1000)} s`
 }
 
 /** A sync of fewer blocks than this is not worth a line. */

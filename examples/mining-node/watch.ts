@@ -56,19 +56,16 @@ export function reportChain(
   })
 }
 
-export function reportPeers({ peers, status, chain }: CoinNode, report: Report): void {
+export function reportPeers({ libp2p, peers, status, chain }: CoinNode, report: Report): void {
   peers.addEventListener('join', ({ detail: { peer } }) => {
     report({ event: 'peer', action: 'join', peer: peer.toString() })
   })
   peers.addEventListener('leave', ({ detail: { peer, reason } }) => {
     report({ event: 'peer', action: 'leave', peer: peer.toString(), reason })
   })
-  const unreached = new Map<string, string>()
-  peers.addEventListener('seed', ({ detail: { address, state, error = '', nextMs = 0 } }) => {
-    if (state === 'connected') unreached.delete(address)
-    if (state !== 'failed' || unreached.get(address) === error) return
-    unreached.set(address, error)
-    report({ event: 'seed', address, error, nextMs })
+  peers.addEventListener('seed', ({ detail }) => {
+    // that we lose it because we go is no news
+    if (libp2p.status !== 'stopping') report({ event: 'seed', ...detail })
   })
   status.addEventListener('refused', ({ detail: { peer, code, field, ours, theirs } }) => {
     report({ event: 'refused', peer: peer.toString(), code, field, ours, theirs })

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import { checkDebugIdentity, DEFAULT_HOST, parseDial, parseHost, parsePort } from './option.js'
+import { addLast, hostOption, portOption } from './common-option.js'
+import { checkDebugIdentity, DEFAULT_HOST, parseDial } from './option.js'
 
 /** What `blockwire chat` was asked to do, checked. */
 export interface ChatOptions {
@@ -17,20 +18,13 @@ export interface ChatOptions {
 export const DEFAULT_CHAT_PORT = 5001
 
 export function addChat(program: Command, version: string, action: (options: ChatOptions) => Promise<void>): void {
-  program
+  const command = program
     .command('chat')
     .description('talk with others, line by line')
-    .option(
-      '-p, --port <number>',
-      `TCP port to listen on, 0: any (default ${DEFAULT_CHAT_PORT}, or the next free one)`,
-      parsePort
-    )
-    .option('--host <address>', 'IP address to listen on', parseHost, DEFAULT_HOST)
+    .addOption(portOption(DEFAULT_CHAT_PORT))
+    .addOption(hostOption())
     .option('-d, --dial <multiaddr>', 'somebody to talk with; may be repeated or comma-separated', parseDial)
-    .option('--debug-identity', 'identity made from the port, known to everyone: for tests only', false)
-    .option('--json', 'write events to stdout, one JSON object a line; lines of stdin are sent', false)
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
+  addLast(command, version, 'write events to stdout, one JSON object a line; lines of stdin are sent')
     .addHelpText(
       'after',
       `

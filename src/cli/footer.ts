@@ -1,8 +1,20 @@
 /** The live lines at the foot of a terminal as text: pure, no colour. */
 
 import { clean } from '../../examples/mining-node/clean.js'
-import { count, countOf, duration, paceText, plural, rate, short } from '../../examples/mining-node/line.js'
+import {
+  count,
+  countOf,
+  duration,
+  nextTry,
+  paceText,
+  plural,
+  rate,
+  short,
+  TROUBLE
+} from '../../examples/mining-node/line.js'
 import type { Pace } from '../../examples/mining-node/pace.js'
+import type { AbsentSeed } from '../../examples/mining-node/seeds.js'
+import { shorten, width } from '../../examples/mining-node/width.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
 
 /** What the footer shows. */
@@ -21,6 +33,8 @@ export interface Live {
   pool: number
   upMs: number
   wins: Win[]
+  /** Those that are not connected. */
+  seeds: AbsentSeed[]
   headerPace: Pace
   blockPace: Pace
 }
@@ -42,8 +56,12 @@ export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boo
   return node.peers === 0 ? 'alone' : 'synced'
 }
 
-/** Up to four lines; the last one begins with the state. */
+/** A line for each thing that there is to say; the last one begins with the state. */
 export function footerLines(live: Live): string[] {
+  return [...seedLines(live.seeds), ...stateLines(live)]
+}
+
+function stateLines(live: Live): string[] {
   const { state, height, hash, peers, pool, upMs } = live
   const all = peers.in + peers.out
   const around = `${plural(all, 'peer')}${all === 0 ? '' : ` (${peers.in} in, ${peers.out} out)`}`
@@ -60,6 +78,35 @@ export function footerLines(live: Live): string[] {
       ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}`
       : `${state}  ${head}${state === 'stalled' && live.reason !== '' ? `  ${clean(live.reason, 80)}` : ''}`
   ]
+}
+
+/** Seeds that have a line; the others are a number. */
+const SEEDS = 2
+/** Of a terminal of 80, which leaves the last column free. */
+const COLUMNS = 79
+/** The address with the longest numbers of IPv4 is left whole. */
+const LONGEST_ADDRESS = 30
+
+function seedLines(seeds: AbsentSeed[]): string[] {
+  const rest = seeds.length - SEEDS
+  return [...seeds.slice(0, SEEDS).map(seedLine), ...(rest > 0 ? [`        and ${plural(rest, 'seed')} more`] : [])]
+}
+
+/** The log has the whole address and the whole reason. */
+function seedLine({ address, trouble, error, dialling, nextMs }: AbsentSeed): string {
+  const place = [...clean(address.replace(/\/p2p\/\w+$/, ''))]
+  if (place.length > LONGEST_ADDRESS) place.splice(13, place.length - 27, '...')
+  const seed = `seed    ${place.join('')}`
+  if (trouble == null) return `${seed} is being dialled`
+  const before = `${seed} ${TROUBLE[trouble]}: `
+  const after = dialling ? '; trying now' : nextTry(nextMs)
+  // the system's word for it says enough: the rest is the address again
+  const [, word] = /\b(?:connect|getaddrinfo|read|write) (E[A-Z]+)\b/.exec(error) ?? []
+  return `${before}${within(clean(word ?? error), COLUMNS - width(before + after))}${after}`
+}
+
+function within(text: string, columns: number): string {
+  return width(text) <= columns ? text : `${shorten(text, columns - 3)}...`
 }
 
 /** Headers come first, blocks behind them: each has a bar of its own. */

@@ -3,6 +3,7 @@ import type { MiningNode } from '../../examples/mining-node/index.js'
 import { lineOf, SyncWatch } from '../../examples/mining-node/line.js'
 import type { Output } from '../../examples/mining-node/output.js'
 import { Pace } from '../../examples/mining-node/pace.js'
+import { SeedWatch } from '../../examples/mining-node/seeds.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
 import { toHex } from '../hex.js'
 import { footerLines, type LivePeers, stateOf } from './footer.js'
@@ -18,6 +19,7 @@ export class HumanScreen {
   #timer: NodeJS.Timeout | undefined
   readonly #startedAt = Date.now()
   readonly #sync: SyncWatch
+  readonly #seeds = new SeedWatch()
   readonly #headerPace = new Pace()
   readonly #blockPace = new Pace()
   #wins: Win[] = []
@@ -42,6 +44,7 @@ export class HumanScreen {
     }
     // that peers leave when we go is no news
     if (this.#stopping && event.event === 'peer') return
+    if (event.event === 'seed' && !this.#seeds.note(event, Date.now())) return
     // nor are the heads of a sync, which has lines of its own
     if (event.event === 'head' && this.#sync.bulk) return
     const line = event.event === 'sync' ? this.#sync.line(event, Date.now()) : lineOf(event)
@@ -101,6 +104,7 @@ export class HumanScreen {
       pool: pool.size,
       upMs: Date.now() - this.#startedAt,
       wins: this.#wins,
+      seeds: this.#seeds.absent(Date.now()),
       headerPace: this.#headerPace,
       blockPace: this.#blockPace
     })

@@ -9,6 +9,7 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   head: ['height', 'hash', 'miner', 'work', 'txs'],
   mined: ['height', 'hash'],
   reorg: ['from', 'to', 'common', 'depth'],
+  seed: ['address', 'state', 'error', 'nextMs'],
   sync: ['state', 'height', 'target'],
   error: ['code', 'message', 'fix'],
   stopped: ['height', 'hash']
@@ -18,6 +19,8 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
 export function jsonLine(event: NodeEvent): string | undefined {
   const fields = FIELDS[event.event]
   if (fields == null) return undefined
+  // how it ends is what counts
+  if (event.event === 'seed' && event.state === 'dialling') return undefined
   const all = event as unknown as Record<string, unknown>
   return jsonText(Object.fromEntries(['event', ...fields].map((field) => [field, all[field]])))
 }

@@ -7,7 +7,8 @@ import { failureLines, failureOf } from './failure.js'
 import { HumanScreen } from './human.js'
 import { invocation } from './invocation.js'
 import { jsonLine } from './json.js'
-import { DEFAULT_PORT, listenAddress, type NodeOptions } from './option.js'
+import type { NodeOptions } from './node-command.js'
+import { DEFAULT_PORT, listenAddress } from './option.js'
 import { startOnPort } from './port.js'
 import { DEBUG_IDENTITY, type Welcome } from './screen.js'
 import { stopRequest } from './stop.js'
@@ -15,8 +16,8 @@ import { stopRequest } from './stop.js'
 /** Time for a clean end; after it the process ends anyway, which the store survives. */
 const STOP_MS = 1_700
 
-/** Runs `blockwire node` until it is told to stop. Resolves with the exit code. */
-export async function runNode(options: NodeOptions, version: string): Promise<number> {
+/** Runs `blockwire node` until it is told to stop. Resolves with the exit code. `command` is what was called, for its errors. */
+export async function runNode(options: NodeOptions, version: string, command = 'blockwire node'): Promise<number> {
   const stop = stopRequest()
   const output = openOutput(stop.now)
   const warn = (line: string): void => console.error(line)
@@ -46,7 +47,7 @@ export async function runNode(options: NodeOptions, version: string): Promise<nu
     const failure = failureOf(err)
     if (options.json) report({ event: 'error', code: failure.code, message: failure.message, fix: failure.fix })
     const tall = human != null && process.stderr.isTTY === true
-    for (const line of failureLines(failure, 'blockwire node', tall)) warn(line)
+    for (const line of failureLines(failure, command, tall)) warn(line)
     return failure.exit
   } finally {
     human?.stop()
@@ -61,7 +62,7 @@ function start(options: NodeOptions, report: Report): Promise<{ running: MiningN
 }
 
 async function startOn(port: number, options: NodeOptions, report: Report): Promise<MiningNode> {
-  const { host, announce, seeds, data, role, mine, threads, name, blockTime, debugIdentity } = options
+  const { host, announce, seeds, data, role, mine, threads, name, maxInbound, blockTime, debugIdentity } = options
   return startMiningNode(
     {
       listen: [listenAddress(host, port)],
@@ -72,6 +73,7 @@ async function startOn(port: number, options: NodeOptions, report: Report): Prom
       ...(data == null ? {} : { dataDir: data }),
       ...(threads == null ? {} : { threads }),
       ...(name == null ? {} : { name }),
+      ...(maxInbound == null ? {} : { maxInbound }),
       ...(blockTime == null ? {} : { blockTime: Math.round(blockTime * 1000) }),
       ...(debugIdentity ? { privateKey: await debugKey(port) } : {})
     },

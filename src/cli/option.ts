@@ -3,25 +3,6 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { ConfigError } from '../errors.js'
 
-/** What `blockwire node` was asked to do, checked. */
-export interface NodeOptions {
-  /** Undefined: the default port, or the next free one. 0: any. */
-  port: number | undefined
-  /** An IP address. */
-  host: string
-  announce: string[]
-  seeds: string[]
-  mine: boolean
-  threads: number | undefined
-  data: string | undefined
-  name: string | undefined
-  role: 'full' | 'seed'
-  /** In seconds. Undefined: the chain's default. */
-  blockTime: number | undefined
-  debugIdentity: boolean
-  json: boolean
-}
-
 /** Tried first when no `--port` is given. */
 export const DEFAULT_PORT = 5000
 /** All interfaces: the node is for other computers too. */
@@ -36,6 +17,15 @@ export function parsePort(text: string): number {
 
 export function parseThreads(text: string): number {
   return wholeNumber('--threads', text, 1, 256)
+}
+
+export function parseMaxInbound(text: string): number {
+  return wholeNumber('--max-inbound', text, 1, 10_000)
+}
+
+export function parseData(text: string): string {
+  if (text.trim() === '') throw new ConfigError('--data', 'is empty', { fix: 'e.g. --data ./data' })
+  return text
 }
 
 /** Seconds between blocks; fractions down to milliseconds. */
@@ -122,19 +112,8 @@ export function parseAnnounce(text: string, before: string[] = []): string[] {
   return [...new Set([...before, ...addresses])]
 }
 
-/** What cannot be asked for together. */
-export function checkTogether(options: NodeOptions): NodeOptions {
-  const { role, mine, debugIdentity, port } = options
-  if (role === 'seed' && mine) {
-    throw new ConfigError('--mine', 'does not go with --role seed: a seed keeps no chain', {
-      fix: 'leave one of them out'
-    })
-  }
-  checkDebugIdentity({ debugIdentity, port })
-  return options
-}
-
-export function checkDebugIdentity({ debugIdentity, port }: Pick<NodeOptions, 'debugIdentity' | 'port'>): void {
+export function checkDebugIdentity(options: { debugIdentity: boolean; port: number | undefined }): void {
+  const { debugIdentity, port } = options
   if (debugIdentity && port === 0) {
     throw new ConfigError('--debug-identity', 'makes the identity from the port, and --port 0 is any port', {
       fix: 'choose a port'

@@ -3,24 +3,13 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../errors.js'
 import { addChat, type ChatOptions } from './chat-command.js'
 import { type Failure, failureLines, failureOf } from './failure.js'
-import {
-  checkTogether,
-  DEFAULT_HOST,
-  DEFAULT_PORT,
-  type NodeOptions,
-  parseAnnounce,
-  parseBlockTime,
-  parseHost,
-  parseName,
-  parsePort,
-  parseRole,
-  parseSeeds,
-  parseThreads
-} from './option.js'
+import { addNode, type NodeOptions } from './node-command.js'
+import { addSeed, type SeedOptions } from './seed-command.js'
 
 /** What runs behind each command. */
 export interface Actions {
   node(options: NodeOptions): Promise<number>
+  seed(options: SeedOptions): Promise<number>
   chat(options: ChatOptions): Promise<number>
 }
 
@@ -29,6 +18,14 @@ export interface Streams {
   out(text: string): void
   err(text: string): void
 }
+
+const EXAMPLES = `
+Examples:
+  $ blockwire node --mine
+  $ blockwire seed
+  $ blockwire chat
+  $ blockwire node --help
+`
 
 /** Runs the command line and ends the process with its exit code. Never rejects. */
 export async function main(args: string[]): Promise<void> {
@@ -48,6 +45,10 @@ export async function main(args: string[]): Promise<void> {
       // loaded only now: --help and a wrong option need no network
       const { runNode } = await import('./node.js')
       return runNode(options, version)
+    },
+    async seed(options) {
+      const { runSeed } = await import('./seed.js')
+      return runSeed(options, version)
     },
     async chat(options) {
       const { runChat } = await import('./chat.js')
@@ -71,9 +72,12 @@ export async function run(
     .helpOption('-h, --help', 'print this help')
     .exitOverride()
     .configureOutput({ writeOut: streams.out, writeErr: streams.err, outputError: () => {} })
-    .addHelpText('after', '\nExamples:\n  $ blockwire node --mine\n  $ blockwire chat\n  $ blockwire node --help\n')
+    .addHelpText('after', EXAMPLES)
   addNode(program, version, async (options) => {
     exit = await actions.node(options)
+  })
+  addSeed(program, version, async (options) => {
+    exit = await actions.seed(options)
   })
   addChat(program, version, async (options) => {
     exit = await actions.chat(options)
@@ -95,75 +99,6 @@ export async function run(
     for (const line of failureLines(failure, at)) streams.err(`${line}\n`)
     return failure.exit
   }
-}
-
-function addNode(program: Command, version: string, action: (options: NodeOptions) => Promise<void>): void {
-  program
-    .command('node')
-    .description('run a node: find peers, keep the chain, mine')
-    .option(
-      '-p, --port <number>',
-      `TCP port to listen on, 0: any (default ${DEFAULT_PORT}, or the next free one)`,
-      parsePort
-    )
-    .option('--host <address>', 'IP address to listen on', parseHost, DEFAULT_HOST)
-    .option('--announce <multiaddr>', 'address to give to others, e.g. of your router; may be repeated', parseAnnounce)
-    .option('-m, --mine', 'mine blocks', false)
-    .option('--threads <number>', 'threads that mine (default: all cores but one)', parseThreads)
-    .option(
-      '--seed <multiaddr>',
-      'a node to join through, ending in /p2p/<peer ID>; may be repeated or comma-separated',
-      parseSeeds
-    )
-    .option('--data <directory>', 'keep chain and identity there (default: in memory)')
-    .option('--name <text>', 'stands in the blocks that you win, at most 32 bytes', parseName)
-    .option('--role <role>', 'full: keep the chain; seed: only introduce peers to each other', parseRole, 'full')
-    .option('--block-time <seconds>', 'time between blocks; all nodes of a chain need the same', parseBlockTime)
-    .option('--debug-identity', 'identity made from the port, known to everyone: for tests only', false)
-    .option('--json', 'write events to stdout, one JSON object a line', false)
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ blockwire node --mine
-      a chain of your own; prints the command for the next terminal
-  $ blockwire node --mine --seed /ip4/127.0.0.1/tcp/5000/p2p/12D3KooW...
-      join it and compete
-  $ blockwire node --mine --data ./alice --name alice --port 5001
-      keep chain and identity, choose name and port
-  $ blockwire node --role seed --port 5000
-      a meeting point without a chain
-  $ blockwire node --json | jq 'select(.event == "head")'
-      events for programs
-
-Ctrl-C stops and saves; a second Ctrl-C stops at once.
-`
-    )
-    .action(async (given: Record<string, unknown>) => {
-      await action(nodeOptions(given))
-    })
-}
-
-/** Commander's values, which the parsers above made, under our names. */
-function nodeOptions(given: Record<string, unknown>): NodeOptions {
-  const parsed = given as Partial<NodeOptions> & { seed?: string[] }
-  if (parsed.data?.trim() === '') throw new ConfigError('--data', 'is empty', { fix: 'e.g. --data ./data' })
-  return checkTogether({
-    port: parsed.port,
-    host: parsed.host ?? DEFAULT_HOST,
-    announce: parsed.announce ?? [],
-    seeds: parsed.seed ?? [],
-    mine: parsed.mine ?? false,
-    threads: parsed.threads,
-    data: parsed.data,
-    name: parsed.name,
-    role: parsed.role ?? 'full',
-    blockTime: parsed.blockTime,
-    debugIdentity: parsed.debugIdentity ?? false,
-    json: parsed.json ?? false
-  })
 }
 
 /** Commander's message in one line, as our own kind of failure; others as they are. */

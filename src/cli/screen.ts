@@ -30,22 +30,26 @@ export interface Welcome {
 export const DEBUG_IDENTITY = '--debug-identity: anyone can make this key; for tests only'
 
 export function welcomeLines(welcome: Welcome): string[] {
-  const { version, network, genesis, readyMs, data, height, program, blockTime } = welcome
+  const { version, network, genesis, readyMs, program, blockTime } = welcome
   const command = (address: string): string =>
     `${program} node --seed ${address}${blockTime == null ? '' : ` --block-time ${blockTime}`}`
   return [
     `blockwire ${version}   network ${network}   genesis ${genesis.slice(0, 8)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
     row('you', `${welcome.role === 'seed' ? 'seed, introduces peers' : welcome.name}   ${middleOut(welcome.peerId)}`),
-    row(
-      'data',
-      data == null
-        ? 'in memory: gone when this stops; --data DIR keeps it'
-        : `${data} (${height === 0 ? 'new chain' : `#${count(height)}`})`
-    ),
+    row('data', dataText(welcome)),
     ...(welcome.movedTo == null ? [] : [row('port', `${DEFAULT_PORT} is taken, using ${welcome.movedTo}`)]),
     ...(welcome.debugIdentity ? [row('warning', DEBUG_IDENTITY)] : []),
     ...addressLines(welcome.multiaddrs, command, 'see --host and --announce')
   ]
+}
+
+/** A seed has no chain to lose, but an address that others wrote down. */
+function dataText({ role, data, height }: Welcome): string {
+  if (role === 'seed') {
+    return data == null ? 'in memory: another address after each start; --data DIR keeps it' : data
+  }
+  if (data == null) return 'in memory: gone when this stops; --data DIR keeps it'
+  return `${data} (${height === 0 ? 'new chain' : `#${count(height)}`})`
 }
 
 /** Where others reach us, and the commands for it; `hint` is what to do where nobody can. */

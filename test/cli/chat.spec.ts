@@ -1,11 +1,10 @@
 import { createServer, type Server } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { ChatOptions } from '../../dist/src/cli/chat-command.js'
 import { chatLine } from '../../dist/src/cli/chat-screen.js'
-import { run } from '../../dist/src/cli/program.js'
 import { bareHost, stopHosts } from '../chat/hosts.js'
 import { type CliEvent, Program } from '../helpers/process.js'
+import { parse } from './command-line.js'
 
 const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 const servers: Server[] = []
@@ -284,29 +283,10 @@ describe('starting', () => {
 })
 
 describe('blockwire chat: its options', () => {
-  async function parse(...args: string[]) {
-    let got: ChatOptions | undefined
-    let [out, err] = ['', '']
-    const actions = {
-      node: () => Promise.reject(new Error('not the node')),
-      async chat(options: ChatOptions) {
-        got = options
-        return 0
-      }
-    }
-    const streams = {
-      out: (text: string) => {
-        out += text
-      },
-      err: (text: string) => {
-        err += text
-      }
-    }
-    return { code: await run(['chat', ...args], '1.2.3', actions, streams), got, out, err }
-  }
+  const chat = (...args: string[]) => parse('chat', ...args)
 
   it('have defaults, and short names', async () => {
-    expect((await parse()).got).toEqual({
+    expect((await chat()).got.chat).toEqual({
       port: undefined,
       host: '0.0.0.0',
       dial: [],
@@ -315,7 +295,7 @@ describe('blockwire chat: its options', () => {
     })
     const [one, two] = [`/ip4/127.0.0.1/tcp/5001/p2p/${ID}`, '/dns4/example.org/tcp/5002']
     const all = ['-p', '7000', '--host', '127.0.0.1', '-d', one, '-d', two, '--debug-identity', '--json']
-    expect((await parse(...all)).got).toEqual({
+    expect((await chat(...all)).got.chat).toEqual({
       port: 7000,
       host: '127.0.0.1',
       dial: [one, two],
@@ -334,15 +314,15 @@ describe('blockwire chat: its options', () => {
     [['--debug-identity', '-p', '0'], '--debug-identity'],
     [['--dail', 'x'], "unknown option '--dail' (Did you mean --dial?)"]
   ])('are refused when wrong: %j', async (args, message) => {
-    const { code, err, got } = await parse(...args)
-    expect([code, got]).toEqual([2, undefined])
+    const { code, err, got } = await chat(...args)
+    expect([code, got]).toEqual([2, {}])
     expect(err.trimEnd().split('\n')).toHaveLength(2)
     expect(err).toContain(message)
     expect(err).toContain('see blockwire chat --help')
   })
 
   it('are explained with examples', async () => {
-    const { code, out } = await parse('--help')
+    const { code, out } = await chat('--help')
     expect(code).toBe(0)
     for (const part of ['--port', '--dial', '5001', 'Examples:', 'echo hi | blockwire chat -d'])
       expect(out).toContain(part)

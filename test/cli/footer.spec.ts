@@ -3,10 +3,12 @@ import { coin, ed25519 } from 'blockwire/pow'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pace } from '../../dist/examples/mining-node/pace.js'
+import type { AbsentSeed } from '../../dist/examples/mining-node/seeds.js'
 import { pad, shorten, width } from '../../dist/examples/mining-node/width.js'
 import { tally, WinsWatch, winsText } from '../../dist/examples/mining-node/wins.js'
 import { bar, footerLines, type Live, stateOf } from '../../dist/src/cli/footer.js'
 
+const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 const HASH = '3fa9c1'.padStart(64, '0')
 const EVIL = 'eve\u001b[2J\u001b]0;title\u0007\u009b31m\r\n\u202e\u2028x'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not come through
@@ -33,10 +35,23 @@ function live(change: Partial<Live> = {}): string {
     pool: 3,
     upMs: 131_000,
     wins: [],
+    seeds: [],
     headerPace: new Pace(),
     blockPace: new Pace(),
     ...change
   }).join('\n')
+}
+
+/** A seed that has just refused a connection. */
+function seed(change: Partial<AbsentSeed> = {}): AbsentSeed {
+  return {
+    address: `/ip4/127.0.0.1/tcp/5000/p2p/${ID}`,
+    trouble: 'failed',
+    error: 'connect ECONNREFUSED 127.0.0.1:5000',
+    dialling: false,
+    nextMs: 3_100,
+    ...change
+  }
 }
 
 describe('the foot of the screen', () => {
@@ -98,6 +113,60 @@ describe('the foot of the screen', () => {
     )
   })
 
+  it('shows the seeds that are not there, why, and when they are tried again', () => {
+    expect(live({ state: 'seeding', seeds: [seed()] })).toBe(
+      [
+        'seed    /ip4/127.0.0.1/tcp/5000 not reached: ECONNREFUSED; next try in 4 s',
+        'seeding  3 peers (1 in, 2 out)  up 2m11s'
+      ].join('\n')
+    )
+    const first = (change: Partial<AbsentSeed>) => live({ seeds: [seed(change)] }).split('\n')[0]
+    expect(first({ nextMs: 10 })).toMatch(/; next try in 1 s$/)
+    expect(first({ nextMs: undefined })).toMatch(/ ECONNREFUSED$/)
+    expect(first({ dialling: true, nextMs: undefined })).toMatch(/ ECONNREFUSED; trying now$/)
+    expect(first({ trouble: undefined, error: '', dialling: true })).toBe(
+      'seed    /ip4/127.0.0.1/tcp/5000 is being dialled'
+    )
+    expect(first({ trouble: 'waiting', error: 'the connection closed' })).toBe(
+      'seed    /ip4/127.0.0.1/tcp/5000 lost: the connection closed; next try in 4 s'
+    )
+  })
+
+  it('has a line for two of them, and a number for the others', () => {
+    const others = Array.from({ length: 4 }, (_, i) => seed({ address: `/dns4/seed${i}.example/tcp/1/p2p/${ID}` }))
+    expect(live({ seeds: others.slice(0, 2) }).split('\n')).toHaveLength(4)
+    const lines = live({ seeds: others }).split('\n')
+    expect(lines[0]).toContain('/dns4/seed0.example/tcp/1 not reached')
+    expect(lines[1]).toContain('/dns4/seed1.example/tcp/1 not reached')
+    expect(lines[2]).toBe('        and 2 seeds more')
+    expect(lines).toHaveLength(5)
+  })
+
+  it('shortens the address and the reason of a seed to a line of 80 columns', () => {
+    const line = (change: Partial<AbsentSeed>) => live({ seeds: [seed(change)] }).split('\n')[0]!
+    const far = { address: `/ip4/192.168.1.20/tcp/5000/p2p/${ID}` }
+    expect(line({ ...far, error: 'connect EHOSTUNREACH 192.168.1.20:5000', nextMs: 9_500 })).toBe(
+      'seed    /ip4/192.168.1.20/tcp/5000 not reached: EHOSTUNREACH; next try in 10 s'
+    )
+    expect(line({ ...far, error: 'no connection within 10 s' })).toBe(
+      'seed    /ip4/192.168.1.20/tcp/5000 not reached: no connecti...; next try in 4 s'
+    )
+    const ip4 = { address: `/ip4/192.168.100.200/tcp/50000/p2p/${ID}` }
+    expect(line({ ...ip4, nextMs: 9_500 })).toBe(
+      'seed    /ip4/192.168.100.200/tcp/50000 not reached: ECONNR...; next try in 10 s'
+    )
+    const ip6 = { address: `/ip6/2001:db8:85a3:8d3:1319:8a2e:370:7348/tcp/5000/p2p/${ID}` }
+    expect(line(ip6)).toBe('seed    /ip6/2001:db8...:7348/tcp/5000 not reached: ECONNRE...; next try in 4 s')
+    const changes = [
+      far,
+      ip4,
+      ip6,
+      { error: 'x'.repeat(300) },
+      { error: '小'.repeat(300), trouble: 'waiting' as const }
+    ]
+    for (const change of changes) expect(width(line(change))).toBeLessThanOrEqual(79)
+  })
+
   it('has bars that are full only when all is done', () => {
     expect(bar(999, 1_000)).toBe(`[${'#'.repeat(21)}-]`)
     expect([bar(0, 0), bar(5, 1_000)]).toEqual([`[${'-'.repeat(22)}]`, `[${'-'.repeat(22)}]`])
@@ -108,8 +177,9 @@ describe('the foot of the screen', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary' })), fc.string({ unit: 'binary' }), (names, reason) => {
         const wins = tally([...names, EVIL].map((name) => ({ name, own: false })))
+        const seeds = [seed({ address: `/dns4/${reason}/tcp/1`, error: reason })]
         for (const state of ['mining', 'stalled'] as const)
-          for (const line of live({ state, wins, reason }).split('\n')) expect(line).not.toMatch(CONTROL)
+          for (const line of live({ state, wins, reason, seeds }).split('\n')) expect(line).not.toMatch(CONTROL)
       })
     )
   })

@@ -34,7 +34,9 @@ const EVENTS: NodeEvent[] = [
   },
   { event: 'mined', height: 3, hash: HASH },
   { event: 'fork', height: 3, ours: HASH, theirs: OTHER, peer: ID },
-  { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, error: EVIL, nextMs: 2_000 },
+  { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'failed', error: EVIL, nextMs: 2_000 },
+  { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'waiting', error: EVIL, nextMs: 2_000 },
+  { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'dialling' },
   { event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 1 },
   { event: 'sync', state: 'live', height: 3, target: 3 },
   { event: 'repaired', height: 3, what: [EVIL, `cut back from 4 to block 3 (${HASH})`] },
@@ -173,6 +175,7 @@ describe('lines for programs', () => {
       head: ['event', 'height', 'hash', 'miner', 'work', 'txs'],
       mined: ['event', 'height', 'hash'],
       reorg: ['event', 'from', 'to', 'common', 'depth'],
+      seed: ['event', 'address', 'state', 'error', 'nextMs'],
       sync: ['event', 'state', 'height', 'target'],
       repaired: ['event', 'height', 'what'],
       error: ['event', 'code', 'message', 'fix'],
@@ -227,6 +230,9 @@ describe('the first screen', () => {
     expect(text()).toContain('in memory: gone when this stops')
     expect(text({ data: './data' })).toContain('./data (new chain)')
     expect(text({ data: './data', height: 1200 })).toContain('./data (#1,200)')
+    // a seed has none, but an address that others wrote down
+    expect(text({ role: 'seed' })).toContain('in memory: another address after each start; --data DIR keeps it')
+    expect(text({ role: 'seed', data: './data' })).toContain('  data     ./data\n')
   })
 
   it('says that the default port was taken, and warns of a debug identity', () => {

@@ -3,53 +3,26 @@ import { describe, expect, it } from 'vitest'
 import {
   listenAddress,
   parseBlockTime,
+  parseData,
   parseDial,
   parseHost,
+  parseMaxInbound,
   parseName,
   parsePort,
   parseSeeds,
   parseThreads
 } from '../../dist/src/cli/option.js'
 import { choosePort, freePort } from '../../dist/src/cli/port.js'
-import { type Actions, run } from '../../dist/src/cli/program.js'
+import { parse } from './command-line.js'
 
 const ID = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 const SEED_A = `/ip4/127.0.0.1/tcp/5000/p2p/${ID}`
 const SEED_B = `/dns4/example.org/tcp/5001/p2p/${ID}`
 
-/** Runs a command line and gives what the action got, the exit code, and what was written. */
-async function parse(...args: string[]) {
-  let got: Parameters<Actions['node']>[0] | undefined
-  let out = ''
-  let err = ''
-  const code = await run(
-    args,
-    '1.2.3',
-    {
-      async node(options) {
-        got = options
-        return 0
-      },
-      async chat() {
-        throw new Error('not the chat')
-      }
-    },
-    {
-      out: (text) => {
-        out += text
-      },
-      err: (text) => {
-        err += text
-      }
-    }
-  )
-  return { got, code, out, err, lines: err.trimEnd().split('\n') }
-}
-
 describe('blockwire node: its options', () => {
   it('has a default for everything', async () => {
     const { got } = await parse('node')
-    expect(got).toEqual({
+    expect(got.node).toEqual({
       port: undefined,
       host: '0.0.0.0',
       announce: [],
@@ -59,6 +32,7 @@ describe('blockwire node: its options', () => {
       data: undefined,
       name: undefined,
       role: 'full',
+      maxInbound: undefined,
       blockTime: undefined,
       debugIdentity: false,
       json: false
@@ -82,7 +56,7 @@ describe('blockwire node: its options', () => {
       ...['--seed', SEED_A, '--data', './data', '--name', '小明', '--role', 'full', '--block-time', '2.5'],
       ...['--debug-identity', '--json']
     )
-    expect(got).toEqual({
+    expect(got.node).toEqual({
       port: 5001,
       host: '127.0.0.1',
       announce: ['/ip4/203.0.113.7/tcp/5001'],
@@ -92,6 +66,7 @@ describe('blockwire node: its options', () => {
       data: './data',
       name: '小明',
       role: 'full',
+      maxInbound: undefined,
       blockTime: 2.5,
       debugIdentity: true,
       json: true
@@ -104,7 +79,7 @@ describe('blockwire node: its options', () => {
     ['between commas and spaces', ['--seed', ` ${SEED_A} , ${SEED_B} ,`]]
   ])('takes seeds %s', async (_how, args) => {
     const { got } = await parse('node', ...args)
-    expect(got?.seeds).toEqual([SEED_A, SEED_B])
+    expect(got.node?.seeds).toEqual([SEED_A, SEED_B])
   })
 
   it.each([
@@ -123,6 +98,8 @@ describe('blockwire node: its options', () => {
     [['--seed', ','], '--seed: is empty'],
     [['--name', 'x'.repeat(33)], '33 bytes'],
     [['--name', 'a\u001b[31mb'], 'control characters'],
+    [['--data', ' '], '--data: is empty'],
+    [['--max-inbound', '5'], "unknown option '--max-inbound'"],
     [['--role', 'light'], "--role: 'light' is not a role"],
     [['--block-time', '0'], "--block-time: '0'"],
     [['--role', 'seed', '--mine'], '--mine: does not go with --role seed'],
@@ -130,7 +107,7 @@ describe('blockwire node: its options', () => {
   ])('refuses %j in one line with a hint, exit code 2', async (args, message) => {
     const { code, lines, out, got } = await parse('node', ...args)
     expect(code).toBe(2)
-    expect(got).toBeUndefined()
+    expect(got).toEqual({})
     expect(out).toBe('')
     expect(lines).toHaveLength(2)
     expect(lines[0]).toContain('error ')
@@ -161,7 +138,10 @@ describe('blockwire node: its options', () => {
     fc.assert(
       fc.property(
         fc.string(),
-        fc.constantFrom(parsePort, parseThreads, parseBlockTime, parseHost, parseName, parseSeeds, parseDial),
+        fc.constantFrom(
+          ...[parsePort, parseThreads, parseMaxInbound, parseBlockTime, parseHost, parseName, parseData],
+          ...[parseSeeds, parseDial]
+        ),
         (text, parser) => {
           try {
             parser(text)

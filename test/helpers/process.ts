@@ -73,16 +73,19 @@ export class Program {
     return new Program(CLI, args)
   }
 
-  /** `blockwire node --json` on a free port of this computer. */
+  /** `blockwire node --json` on this computer, on a free port unless `args` name one. */
   static node(...args: string[]): Program {
-    const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
-    return Program.cli('node', '--json', '--host', '127.0.0.1', ...port, ...args)
+    return Program.cli('node', '--json', ...here(args))
   }
 
-  /** `blockwire chat ...args` on this computer, on a free port unless `args` name one, with a stdin to `type` into. */
+  /** `blockwire seed --json`, likewise. */
+  static seed(...args: string[]): Program {
+    return Program.cli('seed', '--json', ...here(args))
+  }
+
+  /** `blockwire chat ...args`, likewise, with a stdin to `type` into. */
   static chat(...args: string[]): Program {
-    const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
-    const program = new Program(CLI, ['chat', '--host', '127.0.0.1', ...port, ...args], {}, 'pipe')
+    const program = new Program(CLI, ['chat', ...here(args)], {}, 'pipe')
     // a program that has ended reads no more, which is what some tests are about
     program.child.stdin!.on('error', () => {})
     return program
@@ -175,6 +178,11 @@ export class Program {
   #wake(): void {
     for (const check of [...Program.#watchers]) check()
   }
+}
+
+function here(args: string[]): string[] {
+  const port = args.some((arg) => arg === '--port' || arg === '-p') ? [] : ['--port', '0']
+  return ['--host', '127.0.0.1', ...port, ...args]
 }
 
 /** A new directory; `remove` deletes it with all that is in it. */

@@ -79,6 +79,26 @@ describe('a wrong option', () => {
   }
 })
 
+describe('a number of peers', () => {
+  const rules = testRules({ network: 'room' })
+  // libp2p tells it to its own services only
+  const cap = ({ libp2p }: { libp2p: unknown }): number => {
+    const { components } = libp2p as { components: { connectionManager: { getMaxConnections(): number } } }
+    return components.connectionManager.getMaxConnections()
+  }
+
+  it('raises the number of connections at which libp2p turns everyone away', async () => {
+    await using usual = await createNode({ rules })
+    await using large = await createNode({ rules, peers: { maxInbound: 1_000, target: 20 } })
+    await using own = await createNode({
+      rules,
+      peers: { maxInbound: 1_000 },
+      libp2p: { connectionManager: { maxConnections: 50 } }
+    })
+    expect([usual, large, own].map(cap)).toEqual([300, 300 + 744 + 12, 50])
+  })
+})
+
 describe('a port that is taken', () => {
   it('is said by name, and leaves nothing open', async () => {
     const rules = testRules({ network: 'port' })
