@@ -28,6 +28,8 @@ export interface DiallerInit {
   connectionManager: ConnectionManager
   /** A seed's state changed. */
   onSeed(report: SeedReport): void
+  /** Why a peer is not dialled at all for now, if so: it follows another chain. */
+  refusalOf(id: string): string | undefined
   /** A dial ended. */
   onDialled(ok: boolean): void
 }
@@ -46,7 +48,7 @@ export class Dialler {
     const { clock, book, planner, connectionManager } = this.#init
     const entry = book.get(id)
     if (entry == null) return undefined
-    planner.begin(id)
+    planner.begin(id, clock.now())
     this.seed(id, 'dialling')
     const deadline = new AbortController()
     const cancel = clock.after(DIAL_MS, () => deadline.abort(new Error(`no connection within ${DIAL_MS / 1000} s`)))
@@ -80,13 +82,14 @@ export class Dialler {
 
   /** Tells of a seed that is not connected any more. */
   lost(id: string, error: string): void {
-    const { book, planner, clock } = this.#init
+    const { book, planner, clock, refusalOf } = this.#init
     if (book.get(id)?.seed !== true || planner.isLinked(id)) return
-    const due = planner.dueAt(id)
+    const refusal = refusalOf(id)
+    const due = refusal == null ? planner.dueAt(id) : undefined
     this.#tell(id, {
       address: this.#address(id),
       state: this.#seeds.get(id)?.state === 'connected' ? 'waiting' : 'failed',
-      error,
+      error: refusal ?? error,
       ...(due == null ? {} : { nextMs: Math.max(0, Math.round(due - clock.now())) })
     })
   }

@@ -19,6 +19,8 @@ export interface InquiryInit extends Omit<IntroductionsInit, 'onFault' | 'onNewc
   members: ReadonlyMap<string, JoinedPeer>
   /** Aborts when the service stops. */
   signal: AbortSignal
+  /** Whether a status service says who belongs to the network. */
+  isVouchedFor(): boolean
   /** Whether we have all the peers we want. */
   satisfied(): boolean
   /** Takes care of work that goes on by itself. */
@@ -54,9 +56,10 @@ export class Inquiry {
     return this.#introductions.serve()
   }
 
-  /** A peer was identified: keeps the record that it gave of itself. */
-  identified(peer: PeerId, addresses: readonly Multiaddr[]): void {
-    this.#init.spawn(this.#keepRecord(peer, addresses))
+  /** A peer was identified: keeps the record that it gave of itself. Where nobody else says who belongs to us, our protocol does. */
+  identified(peer: PeerId, addresses: readonly Multiaddr[], protocols: readonly string[]): void {
+    if (this.#init.isVouchedFor() || protocols.includes(this.#introductions.id))
+      this.#init.spawn(this.#keepRecord(peer, addresses))
   }
 
   joined(member: JoinedPeer): void {

@@ -95,7 +95,7 @@ export class Observer {
     const addresses = claimed.filter((address) => inScope(address, connection.remoteAddr))
     const hint = { source: sourceOf(connection.remoteAddr), seq: signedPeerRecord?.seq }
     book.learn(id, named(addresses, id), clock.now(), hint)
-    if (signedPeerRecord != null) inquiry()?.identified(peerId, claimed)
+    if (signedPeerRecord != null) inquiry()?.identified(peerId, claimed, detail.protocols)
     links.identified(connection)
     if (this.#status == null && connection.limits == null) roster.join(peerId, connection)
     heard(peerId)

@@ -113,6 +113,10 @@ export class Parts {
     this.dialler = new Dialler({
       ...{ clock, book, planner, connectionManager },
       onSeed: (report) => hub.onSeed(report),
+      refusalOf: (id) => {
+        const refusal = hub.siblings().status?.refusal(peerIdFromString(id))
+        return refusal == null ? undefined : `it follows another chain: ${refusal.field ?? 'it said so'} differs`
+      },
       onDialled: (ok) => this.metrics.dialled(ok)
     })
     this.door = new Door({
@@ -187,6 +191,7 @@ export class Parts {
       ...{ self, peerStore, registrar, chain, clock, log, random },
       members: roster.members,
       signal: this.#hub.signal(),
+      isVouchedFor: () => this.#hub.siblings().status != null,
       satisfied: () => planner.satisfied || this.#hub.isAsleep(),
       rank: (id) => this.#rank(id),
       spawn: (task) => this.#hub.spawn(task),

@@ -2,7 +2,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AddressBook, Entry } from './book.js'
 import { Choice } from './choice.js'
 import { groupOf } from './ip.js'
-import { Victims } from './victims.js'
+import { hostsOf, Victims } from './victims.js'
 
 /** First wait after a failure; doubles from there. */
 export const FIRST_WAIT_MS = 1000
@@ -135,7 +135,7 @@ export class Planner {
         !this.#victims.covers(entry, now) &&
         allowed(entry.id)
     })
-    return chosen.slice(0, room)
+    return this.#onePerHost(chosen).slice(0, room)
   }
 
   /** Whether somebody who never failed could take the place of one whom we part from. */
@@ -152,13 +152,17 @@ export class Planner {
   }
 
   /** A dial begins. */
-  begin(id: string): void {
+  begin(id: string, now: number): void {
+    const entry = this.#book.get(id)
+    if (entry != null) this.#victims.note(entry, now)
     this.#dials.add(id)
     this.#choice.tried(id)
   }
 
   /** The dial ended well; the connection itself is told by `opened`. */
   dialled(id: string): void {
+    const entry = this.#book.get(id)
+    if (entry != null) this.#victims.found(entry)
     this.#dials.delete(id)
     this.#denied.delete(id)
     this.#yields.delete(id)
@@ -171,7 +175,7 @@ export class Planner {
     if (this.#links.has(id)) return
     const entry = this.#book.get(id)
     if (present) this.#yields.add(id)
-    else if (entry != null) this.#victims.failed(entry, now)
+    else if (entry != null) this.#victims.note(entry, now)
     this.#punish(id, now, error, present)
   }
 
@@ -242,6 +246,18 @@ export class Planner {
   /** Its dial was turned away in favour of ours. */
   deniedInbound(id: string): void {
     if (this.#dials.has(id)) this.#denied.add(id)
+  }
+
+  /** Of strangers that are said to be in one place, the first. */
+  #onePerHost(ids: readonly string[]): string[] {
+    const taken = new Set<string>()
+    return ids.filter((id) => {
+      const entry = this.#book.get(id)
+      const hosts = entry == null ? [] : hostsOf(entry)
+      if (hosts.some((host) => taken.has(host))) return false
+      for (const host of hosts) taken.add(host)
+      return true
+    })
   }
 
   #isBusy(id: string): boolean {

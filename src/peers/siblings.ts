@@ -52,7 +52,8 @@ export interface StatusPort
     'addEventListener' | 'removeEventListener'
   > {
   goodbye(peer: PeerId, code: GoodbyeCode): Promise<void>
-  refusal(peer: PeerId): object | undefined
+  /** Why it should not be dialled; `field` names what differs. */
+  refusal(peer: PeerId): { field?: string } | undefined
 }
 
 /** libp2p's identify, with which gossip is repaired after a duplicate connection. */

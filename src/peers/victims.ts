@@ -5,28 +5,26 @@ export const VICTIM_MS = 60_000
 const MAX_HOSTS = 1000
 
 /**
- * Hosts and ports at which a stranger that we were told of did not answer. Whoever makes up peers can name a victim's address for all
- * of them, signed by each: they are not all looked for there.
+ * Hosts and ports at which we look, or looked in vain, for a stranger that we were told of. Whoever makes up peers can name a victim's
+ * address for all of them, signed by each: they are not all looked for there.
  */
 export class Victims {
   readonly #hosts = new Map<string, { id: string; until: number }>()
 
-  /** Whether this one has to wait because another was looked for at one of its addresses, in vain. */
-  covers({ id, seed, provenAt, addresses }: Entry, now: number): boolean {
-    if (seed || provenAt != null || this.#hosts.size === 0) return false
-    return addresses.some((address) => {
-      const host = this.#hosts.get(hostOf(address))
-      return host != null && host.id !== id && host.until > now
+  /** Whether this one has to wait because another is, or lately was, looked for at one of its addresses. */
+  covers(entry: Entry, now: number): boolean {
+    if (this.#hosts.size === 0) return false
+    return hostsOf(entry).some((host) => {
+      const known = this.#hosts.get(host)
+      return known != null && known.id !== entry.id && known.until > now
     })
   }
 
-  /** This one did not answer. */
-  failed({ id, seed, provenAt, addresses }: Entry, now: number): void {
-    if (seed || provenAt != null) return
-    for (const address of addresses) {
-      const host = hostOf(address)
+  /** This one is looked for, or was not there. */
+  note(entry: Entry, now: number): void {
+    for (const host of hostsOf(entry)) {
       this.#hosts.delete(host)
-      this.#hosts.set(host, { id, until: now + VICTIM_MS })
+      this.#hosts.set(host, { id: entry.id, until: now + VICTIM_MS })
     }
     for (const [host, { until }] of this.#hosts) {
       if (until > now && this.#hosts.size <= MAX_HOSTS) return
@@ -34,9 +32,19 @@ export class Victims {
     }
   }
 
+  /** It was there. */
+  found({ id, addresses }: Entry): void {
+    for (const host of addresses.map(hostOf)) if (this.#hosts.get(host)?.id === id) this.#hosts.delete(host)
+  }
+
   clear(): void {
     this.#hosts.clear()
   }
+}
+
+/** Where a stranger is said to be; nothing for seeds and those who once proved themselves. */
+export function hostsOf({ seed, provenAt, addresses }: Entry): string[] {
+  return seed || provenAt != null ? [] : addresses.map(hostOf)
 }
 
 /** An address without the peer's ID. */

@@ -101,6 +101,7 @@ export class Downloads {
       try {
         const more = await request({ peer, connection, signal })
         this.planner.done(id, more)
+        this.neighbours.useful(peer)
       } catch (err) {
         if (signal.aborted) return
         this.log.trace('request %d to %p failed - %e', id, peer, err)

@@ -6,6 +6,8 @@ import type { PeerStatus, Status } from '../status/index.js'
 /** What `sync` tells the `peers` service. */
 export interface PeersPort {
   heard(peer: PeerId): void
+  /** It served us something that we needed. */
+  useful?(peer: PeerId): void
   fault(peer: PeerId, fault: Fault, reason: string): void
   judge(peer: PeerId, verdict: Verdict, via: 'sync' | 'headers'): void
 }
@@ -34,6 +36,10 @@ export class Neighbours implements PeersPort {
 
   heard(peer: PeerId): void {
     this.peers?.heard(peer)
+  }
+
+  useful(peer: PeerId): void {
+    this.peers?.useful?.(peer)
   }
 
   fault(peer: PeerId, fault: Fault, reason: string): void {

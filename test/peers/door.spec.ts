@@ -61,7 +61,7 @@ test('with the lower ID here, a dial that crosses ours is turned away; with the 
   ] as const) {
     const ours = setup(self)
     expect(ours.door.denyInboundEncryptedConnection(other)).toBe(false)
-    ours.planner.begin(other.toString())
+    ours.planner.begin(other.toString(), 0)
     expect(ours.door.denyInboundEncryptedConnection(other)).toBe(denied)
     const apps = setup(self)
     apps.dials.push({ peerId: other })
@@ -90,10 +90,10 @@ test('a connection through a relay stands in nobody’s way', async () => {
 test('after a dial of ours failed whose rival we turned away, the rival is let in', async () => {
   const [low, high] = await twoPeers()
   const { planner, door, clock } = setup(low)
-  planner.begin(high.toString())
+  planner.begin(high.toString(), 0)
   expect(door.denyInboundEncryptedConnection(high)).toBe(true)
   planner.failed(high.toString(), clock.now(), 'timeout')
-  planner.begin(high.toString())
+  planner.begin(high.toString(), 0)
   expect(door.denyInboundEncryptedConnection(high)).toBe(false)
 })
 

@@ -6,7 +6,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
 import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../dist/src/clock.js'
-import { INTRODUCTION_MS, Introductions } from '../../dist/src/peers/introductions.js'
+import { INTRODUCTION_MS, Introductions, MAX_PASSED_ON, NEWCOMERS } from '../../dist/src/peers/introductions.js'
 import { openRecord } from '../../dist/src/peers/record.js'
 import { addressOf, allJoined, type Host, idOf, makeHost, until } from './hosts.js'
 
@@ -68,7 +68,7 @@ test('a record that only libp2p takes is not passed on, and spoils no answer', a
   })
   try {
     const seed = await makeHost({ chain: CHAIN })
-    const one = await makeHost({ chain: CHAIN, key, introductions: false, seeds: [addressOf(seed)] })
+    const one = await makeHost({ chain: CHAIN, key, seeds: [addressOf(seed)] })
     await until('the liar to be known', () => allJoined([seed, one]))
     const [a, b] = await Promise.all([0, 1].map(() => makeHost({ chain: CHAIN, seeds: [addressOf(seed)] })))
     await until('the others to be introduced', () => allJoined([seed, a!, b!]))
@@ -263,4 +263,131 @@ test('a forged record costs its bringer and dials nobody', async () => {
   expect(report()?.fault).toMatchObject({ fault: 'protocol', reason: expect.stringContaining('peer record') })
   expect(host.services.peers.score(idOf(server))).toBeLessThan(0)
   expect(host.services.peers.explain()).toHaveLength(1)
+})
+
+describe('newcomers', () => {
+  const never = new AbortController().signal
+
+  /** Who hears of newcomers, and hosts connected to it that tell of them. */
+  async function listener(tellers = 1) {
+    const clock = new HandClock()
+    const host = await makeHost({ introductions: false })
+    const heard: { id: string; addresses: string[] }[] = []
+    const faults: string[] = []
+    const make = (of: Host, random = Math.random) =>
+      new Introductions({
+        ...NOTHING,
+        clock: { now: () => clock.now(), after: systemClock.after },
+        random,
+        registrar: (of as unknown as { components: { registrar: never } }).components.registrar,
+        chain: CHAIN,
+        rank: () => 0,
+        onNewcomer: ({ id, addresses }) => heard.push({ id, addresses: addresses.map(String) }),
+        onFault: (_, err) => faults.push(err.name)
+      })
+    await make(host).serve()
+    const connections: Connection[] = []
+    for (let i = 0; i < tellers; i++) connections.push(await (await makeHost({ introductions: false })).dial(host.getMultiaddrs()))
+    return { clock, host, heard, faults, connections, make }
+  }
+
+  async function known(introductions: Introductions, address = '/ip4/127.0.0.1/tcp/1'): Promise<string> {
+    const { id, bytes } = await seal([address])
+    introductions.remember(id, bytes, [multiaddr(address)])
+    return id
+  }
+
+  test('are told of to three others at most, each once in an hour', async () => {
+    const { clock, make, host, heard } = await listener()
+    const tellers = await Promise.all(Array.from({ length: 5 }, () => makeHost({ introductions: false })))
+    const to = await Promise.all(tellers.map((teller) => teller.dial(host.getMultiaddrs())))
+    // five connections to the same listener stand for five peers
+    const teller = make(tellers[0]!)
+    const id = await known(teller)
+    const told = teller.passOn(id, to, never)
+    expect(told).toHaveLength(MAX_PASSED_ON)
+    await Promise.all(told)
+    expect(heard.map((each) => each.id)).toEqual([id, id, id])
+    expect(teller.passOn(id, to, never)).toEqual([])
+    clock.turn(3_600_000)
+    expect(teller.passOn(id, to, never)).toHaveLength(MAX_PASSED_ON)
+  })
+
+  test('are told of only to whom their addresses are any use', async () => {
+    const { make, host, connections } = await listener()
+    const teller = make(host)
+    const id = await known(teller, '/ip4/192.168.7.7/tcp/1')
+    expect(teller.passOn(id, [connections[0]!], never)).toEqual([])
+    expect(teller.passOn(id, [from(connections[0]!, '/ip4/192.168.1.1/tcp/1')], never)).toHaveLength(1)
+  })
+
+  test('nobody is told of more of them than it must take, and one more would be a fault', async () => {
+    const { clock, make, host, heard, faults, connections } = await listener()
+    const teller = make(host)
+    const capacity = (NEWCOMERS.perSecond * NEWCOMERS.windowMs) / 1000
+    for (let i = 0; i < 3 * capacity; i++) await Promise.all(teller.passOn(await known(teller), connections, never))
+    expect(heard).toHaveLength(capacity / 2)
+    expect(faults).toEqual([])
+    // one who keeps no measure: each of these forgets what the others told
+    clock.turn(NEWCOMERS.windowMs)
+    for (let i = 0; i < capacity + 3; i++) {
+      const careless = make(host)
+      await Promise.all(careless.passOn(await known(careless), connections, never))
+    }
+    expect(heard).toHaveLength(capacity / 2 + capacity)
+    expect(faults).toEqual(['MalformedError', 'MalformedError', 'MalformedError'])
+  })
+
+  test('unasked lists, forged records, and a question and a newcomer at once are faults, and nothing of them is taken', async () => {
+    const { heard, faults, connections } = await listener()
+    const { defineProtocol, rawBytes } = await import('blockwire/protocol')
+    const anything = defineProtocol<Uint8Array, Uint8Array>({
+      name: ID,
+      request: rawBytes,
+      item: rawBytes,
+      limits: { requestBytes: 1e6, itemBytes: 4096, items: 32, answerBytes: 1e6, totalMs: 10_000, inbound: 8 }
+    })
+    const { PeersRequest } = await import('../../dist/src/pb/peers.js')
+    const one = await seal(['/ip4/127.0.0.1/tcp/1'])
+    const two = await seal(['/ip4/127.0.0.1/tcp/2'])
+    const forged = one.bytes.slice()
+    forged[forged.length - 1]! ^= 1
+    const newcomer = (bytes: Uint8Array) => PeersRequest.encode({ limit: 0, newcomer: bytes as Uint8Array<ArrayBuffer> })
+    const requests = [
+      new Uint8Array([...one.bytes, ...two.bytes]),
+      PeersRequest.encode({ limit: 33, newcomer: new Uint8Array() }),
+      newcomer(forged),
+      PeersRequest.encode({ limit: 3, newcomer: one.bytes as Uint8Array<ArrayBuffer> }),
+      PeersRequest.encode({ limit: 0, newcomer: new Uint8Array() }),
+      newcomer(new Uint8Array(5000))
+    ]
+    for (const [i, request] of requests.entries()) {
+      const answer = anything.request(connections[0]!, CHAIN, request, { signal: AbortSignal.timeout(5000) })
+      await (async () => {
+        for await (const _ of answer);
+      })().catch(() => {})
+      await until(() => `fault ${i}, there are ${faults}`, () => faults.length === i + 1)
+    }
+    expect(heard).toEqual([])
+  })
+
+  test('of a network reach nodes that are connected to one place only and ask nobody', async () => {
+    const hub = await makeHost({ chain: CHAIN, role: 'seed' })
+    const first = await makeHost({ chain: CHAIN, seeds: [addressOf(hub)] })
+    await until('the first to know nobody else', () => first.services.peers.explain()[0]?.state === 'joined')
+    await first.services.peers.flush({ signal: AbortSignal.timeout(10_000) })
+    // within ten seconds the first may not ask again: it hears of the second by being told
+    const second = await makeHost({ chain: CHAIN, target: 0 })
+    await second.dial(hub.getMultiaddrs())
+    await until('the first to have dialled the second', () => first.services.peers.connected.has(idOf(second)), 8000)
+  })
+})
+
+test('without a chain peers introduce each other under the name of their network', async () => {
+  const seed = await makeHost({ network: 'my-app' })
+  const hosts = await Promise.all(Array.from({ length: 3 }, () => makeHost({ network: 'my-app', seeds: [addressOf(seed)] })))
+  const other = await makeHost({ network: 'another-app', seeds: [addressOf(seed)] })
+  await until('the three to know each other', () => allJoined(hosts))
+  expect(hosts.some((host) => host.services.peers.connected.has(idOf(other)))).toBe(false)
+  expect(seed.getProtocols()).toContain('/blockwire/my-app/peers/1')
 })

@@ -1,3 +1,4 @@
+import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -31,7 +32,7 @@ function setup({ seeds = 0, others = 0, target = 8, random = () => 0.5 }: Setup 
   for (let i = 0; i < others; i++) book.learn(`peer${i}`, [`/memory/peer${i}`], clock.now(), HINT)
   /** One dial that ends as `works` says; its wait, when it failed. */
   const dial = (id: string, works: boolean): number | undefined => {
-    planner.begin(id)
+    planner.begin(id, clock.now())
     if (works) {
       planner.opened(id, 'outbound', clock.now())
       planner.dialled(id)
@@ -109,7 +110,7 @@ describe('waiting', () => {
     dial('peer1', true)
     dial('peer0', false)
     dial('peer0', false)
-    planner.begin('peer0')
+    planner.begin('peer0', 0)
     expect(planner.outranks('peer0')).toBe(true)
     planner.deniedInbound('peer0')
     expect(dial('peer0', false)).toBeLessThanOrEqual(FIRST_WAIT_MS)
@@ -213,5 +214,174 @@ describe('giving up', () => {
     const { book, dial } = setup({ others: 3 })
     for (let i = 0; i < 30; i++) for (let j = 0; j < 3; j++) dial(`peer${j}`, false)
     expect(book.entries.size).toBe(3)
+  })
+})
+
+describe('variety', () => {
+  const address = (group: number, host = 1): string => `/ip4/20.${group}.0.${host}/tcp/1`
+
+  /** `peers` each at the address of a group. */
+  function network(groups: number[], target = 4) {
+    const { clock, book, planner } = setup({ target })
+    for (const [i, group] of groups.entries()) book.learn(`p${i}`, [address(group, i)], clock.now(), { source: `ip4:9.${i}` })
+    const connect = (ids: string[]): void => {
+      for (const id of ids) {
+        planner.begin(id, clock.now())
+        planner.opened(id, 'outbound', clock.now(), multiaddr(book.get(id)?.addresses[0] ?? ''))
+        planner.dialled(id)
+        planner.proved(id, clock.now())
+      }
+    }
+    return { clock, book, planner, connect, plan: () => planner.plan(clock.now()) }
+  }
+
+  test('one peer of each group of addresses is dialled while there are several', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 60 }), (groups) => {
+        const { plan, connect, planner } = network(groups)
+        connect(plan())
+        connect(plan())
+        expect(planner.outbound).toBe(Math.min(4, new Set(groups).size))
+        const dialled = groups.filter((_, i) => planner.isLinked(`p${i}`))
+        expect(new Set(dialled).size).toBe(dialled.length)
+      })
+    )
+  })
+
+  test('with nobody of another group left, one of the same is dialled after a minute', () => {
+    const { clock, plan, connect } = network([1, 1, 1])
+    connect(plan())
+    expect(plan()).toEqual([])
+    clock.turn(RELAX_MS - 1)
+    expect(plan()).toEqual([])
+    clock.turn(1)
+    expect(plan()).toHaveLength(2)
+  })
+
+  test('somebody of another group who turns up meanwhile is dialled first', () => {
+    const { clock, book, plan, connect } = network([1, 1, 1, 1, 1], 2)
+    connect(plan())
+    plan()
+    clock.turn(RELAX_MS)
+    book.learn('other', [address(2)], clock.now(), { source: 'ip4:7.7' })
+    expect(plan()).toEqual(['other'])
+  })
+
+  test('seeds and peers of this computer and network are bound by no group', () => {
+    const { clock, book, planner } = setup({ target: 8 })
+    for (let i = 0; i < 2; i++) book.pin(`seed${i}`, address(1, i), clock.now())
+    for (let i = 0; i < 3; i++) book.learn(`local${i}`, [`/ip4/127.0.0.1/tcp/${i + 1}`], clock.now(), { source: '127.0.0.1' })
+    for (let i = 0; i < 3; i++) book.learn(`lan${i}`, [`/ip4/10.0.0.${i}/tcp/1`], clock.now(), { source: '10.0.0.1' })
+    expect(planner.plan(clock.now())).toHaveLength(8)
+  })
+})
+
+describe('anchors', () => {
+  test('come before everyone, once each', () => {
+    const { clock, planner, dial, plan } = setup({ seeds: 2, others: 20 })
+    planner.anchor(['peer7', 'peer3', 'unknown'])
+    expect(plan().slice(0, 2)).toEqual(['peer7', 'peer3'])
+    dial('peer7', true)
+    dial('peer3', false)
+    expect(planner.isAnchor('peer3')).toBe(false)
+    clock.turn(10)
+    expect(plan()).not.toContain('peer3')
+  })
+})
+
+describe('strangers that are said to be at one address', () => {
+  test('are not looked for there one after the other: whoever tells of them may mean somebody else', () => {
+    const { clock, book, planner, plan, dial } = setup({ target: 8 })
+    planner.opened('someone', 'inbound', clock.now())
+    for (let i = 0; i < 50; i++) book.learn(`fake${i}`, ['/ip4/8.8.8.8/tcp/22'], clock.now(), { source: `ip4:1.${i}` })
+    let knocks = 0
+    const minutes = 10
+    for (let second = 0; second < minutes * 60; second++) {
+      for (const id of plan()) {
+        knocks++
+        dial(id, false)
+      }
+      clock.turn(1000)
+    }
+    // each of them has its three attempts, but not two of them within a minute
+    expect(knocks).toBeLessThanOrEqual((minutes * 60_000) / VICTIM_MS + 2 * minutes)
+    expect(knocks).toBeGreaterThan(0)
+  })
+
+  test('a peer that once was there is not affected', () => {
+    const { clock, book, planner, plan, dial } = setup({ target: 8 })
+    planner.opened('someone', 'inbound', clock.now())
+    for (const id of ['known', 'fake']) book.learn(id, ['/ip4/8.8.8.8/tcp/22'], clock.now(), HINT)
+    dial('known', true)
+    dial('fake', false)
+    clock.turn(GOOD_MS)
+    planner.closed('known', clock.now(), 'lost')
+    book.remove('fake')
+    book.learn('other', ['/ip4/8.8.8.8/tcp/22'], clock.now(), HINT)
+    clock.turn(FIRST_WAIT_MS)
+    expect(plan()).toEqual(['known'])
+  })
+})
+
+describe('a peer that has no room for us', () => {
+  test('is left alone for a minute or two, however good it was', () => {
+    const { clock, planner, dial } = setup({ others: 2 })
+    dial('peer1', true)
+    dial('peer0', true)
+    clock.turn(GOOD_MS)
+    planner.isFull('peer0')
+    planner.closed('peer0', clock.now(), 'too many peers')
+    const wait = (planner.dueAt('peer0') ?? 0) - clock.now()
+    expect(wait).toBeGreaterThanOrEqual(FULL_WAIT_MS)
+    expect(wait).toBeLessThanOrEqual(2 * FULL_WAIT_MS)
+  })
+
+  test('is a seed tried again within 10 s when there is no other peer', () => {
+    const { clock, planner, dial } = setup({ seeds: 1 })
+    dial('seed0', true)
+    planner.isFull('seed0')
+    planner.closed('seed0', clock.now(), 'too many peers')
+    expect((planner.dueAt('seed0') ?? 0) - clock.now()).toBeLessThanOrEqual(ALONE_WAIT_MS)
+  })
+})
+
+describe('a herd', () => {
+  test('of 200 nodes that lost their only seed does not come back all at once', () => {
+    const herd = Array.from({ length: 200 }, () => setup({ seeds: 1, random: Math.random }))
+    for (const { dial, clock } of herd) {
+      dial('seed0', true)
+      clock.turn(60_000)
+    }
+    // the seed goes, and is back after 5 minutes
+    const start = herd[0]!.clock.now()
+    for (const { planner, clock } of herd) planner.closed('seed0', clock.now(), 'lost')
+    const perSecond = new Map<number, number>()
+    for (let step = 1; step <= 320; step++) {
+      for (const { plan, dial, clock } of herd) {
+        clock.turn(1000)
+        for (const id of plan()) {
+          const isBack = clock.now() - start > 300_000
+          if (isBack) perSecond.set(step, (perSecond.get(step) ?? 0) + 1)
+          dial(id, isBack)
+        }
+      }
+    }
+    const counts = [...perSecond.values()]
+    // all of them within the longest wait of a lonely node, and never a third of them in one second
+    expect(counts.reduce((sum, n) => sum + n, 0)).toBe(200)
+    expect(perSecond.size).toBeLessThanOrEqual(ALONE_WAIT_MS / 1000 + 1)
+    expect(Math.max(...counts)).toBeLessThan(200 / 3)
+  })
+})
+
+describe('waking up', () => {
+  test('everyone may be tried within a second, the held ones excepted', () => {
+    const { clock, planner, dial, plan } = setup({ seeds: 1, others: 3 })
+    for (let i = 0; i < 12; i++) for (const id of ['seed0', 'peer0', 'peer1']) dial(id, false)
+    planner.hold('peer2', clock.now(), 600_000)
+    expect(plan()).toEqual([])
+    planner.refresh(clock.now())
+    clock.turn(FIRST_WAIT_MS)
+    expect(plan().sort()).toEqual(['peer0', 'peer1', 'seed0'])
   })
 })

@@ -228,8 +228,8 @@ describe('beside a status service', () => {
     async goodbye(peer: PeerId, code: number): Promise<void> {
       this.goodbyes.push([peer.toString(), code])
     }
-    refusal(peer: PeerId): object | undefined {
-      return this.refused === peer.toString() ? { code: 'network' } : undefined
+    refusal(peer: PeerId): { field?: string } | undefined {
+      return this.refused === peer.toString() ? { field: 'network' } : undefined
     }
   }
 
