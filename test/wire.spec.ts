@@ -71,7 +71,8 @@ describe('messages', () => {
       { goodbye: { code: 2, field: 'genesis', ours: 'a', theirs: 'b' } },
       '1a 11 08 02 12 07 67656e65736973 1a 01 61 22 01 62'
     ],
-    ['peers request', PeersRequest, { limit: 32 }, '08 20'],
+    ['peers request', PeersRequest, { limit: 32, newcomer: Uint8Array.of() }, '08 20'],
+    ['newcomer', PeersRequest, { limit: 0, newcomer: Uint8Array.of(7, 8) }, '12 02 07 08'],
     [
       'headers request',
       SyncRequest,

@@ -257,7 +257,16 @@ function bounded(first: readonly string[], rest: readonly string[]): string[] {
 /** A peer of which nothing is known but where it may be. */
 export function unknown(id: string, seed: boolean, addresses: string[], now: number): Entry {
   return {
-    ...{ id, seed, addresses, group: groupOf(multiaddr(addresses[0])), seq: undefined, source: 'seed', seenAt: now, provenAt: undefined },
+    ...{
+      id,
+      seed,
+      addresses,
+      group: groupOf(multiaddr(addresses[0])),
+      seq: undefined,
+      source: 'seed',
+      seenAt: now,
+      provenAt: undefined
+    },
     ...{ failures: 0, endedAt: 0, waitMs: 0, heldUntil: 0, error: undefined }
   }
 }

@@ -64,7 +64,9 @@ export class Choice {
   choose(situation: Situation): string[] {
     const { wanted, isDue, isBusy } = situation
     const { book } = this.#init
-    const seeds = book.seeds.filter(isDue).map((entry) => ({ id: entry.id, key: this.#reluctance(entry) + this.#init.random() / 2 }))
+    const seeds = book.seeds
+      .filter(isDue)
+      .map((entry) => ({ id: entry.id, key: this.#reluctance(entry) + this.#init.random() / 2 }))
     const due = seeds.sort((a, b) => a.key - b.key).map(({ id }) => id)
     const busy = book.seeds.filter(({ id }) => isBusy(id)).length
     const reserved = due.splice(0, Math.max(0, SEED_SLOTS - busy))
@@ -85,7 +87,9 @@ export class Choice {
     const groups = new Set(linked)
     const draw = (fits: (entry: Entry) => boolean): Entry | undefined =>
       this.#init.book.draw(this.#init.random, (entry) =>
-        !entry.seed && !drawn.has(entry.id) && fits(entry) && isDue(entry) ? FAILED_CHANCE ** this.#reluctance(entry) : 0
+        !entry.seed && !drawn.has(entry.id) && fits(entry) && isDue(entry)
+          ? FAILED_CHANCE ** this.#reluctance(entry)
+          : 0
       )
     const isRelaxed = this.#starvingSince != null && now - this.#starvingSince >= RELAX_MS
     let isStarving = false

@@ -76,6 +76,12 @@ export class Door implements Guard {
     return dialling
   }
 
+  /** Many may have been on their way when the last place was taken. */
+  denyInboundUpgradedConnection(peer: PeerId): boolean {
+    const { planner, limit } = this.#init
+    return planner.inbound >= limit && !planner.isLinked(peer.toString())
+  }
+
   #strangersAt(ip: string | undefined): number {
     const { connectionManager, isMember } = this.#init
     return connectionManager

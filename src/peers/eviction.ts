@@ -11,7 +11,7 @@ export interface Guest {
   useful: number
 }
 
-/** Who joined less than this ago is not sent away again: it is to have the time to ask for other peers. */
+/** Whose turn comes within this time after joining stays, and the newcomer goes: it is to have the time to ask for other peers. */
 export const SETTLING_MS = 5000
 /** The part of the guests that each kind of merit protects. Bitcoin Core protects 4 to 8 of about 114 by each of five. */
 const SHARE = 8
@@ -25,16 +25,26 @@ const SHARE = 8
  * `rank` orders the groups in a way that nobody outside can foresee.
  */
 export function evictee(guests: readonly Guest[], now: number, rank: (group: string) => number): string | undefined {
-  let left = guests.filter(({ since }) => now - since >= SETTLING_MS)
   const share = Math.floor(guests.length / SHARE)
-  left = spare(left, onePerGroup(left, rank).slice(0, share))
-  left = spare(left, best(left, share, ({ rttMs }) => (rttMs == null ? undefined : -rttMs)))
-  left = spare(left, best(left, share, ({ useful }) => (useful > 0 ? useful : undefined)))
-  left = spare(left, best(left, Math.floor(left.length / 2), ({ since }) => -since))
+  let left = spare(guests, onePerGroup(guests, rank).slice(0, share))
+  left = spare(
+    left,
+    best(left, share, ({ rttMs }) => (rttMs == null ? undefined : -rttMs))
+  )
+  left = spare(
+    left,
+    best(left, share, ({ useful }) => (useful > 0 ? useful : undefined))
+  )
+  left = spare(
+    left,
+    best(left, Math.floor(left.length / 2), ({ since }) => -since)
+  )
   const groups = Map.groupBy(left, ({ group }) => group)
   const youngest = (members: readonly Guest[]): number => Math.max(...members.map(({ since }) => since))
   const [crowd] = [...groups.values()].sort((a, b) => b.length - a.length || youngest(b) - youngest(a))
-  return crowd?.reduce((young, guest) => (guest.since > young.since ? guest : young)).id
+  const choice = crowd?.reduce((young, guest) => (guest.since > young.since ? guest : young))
+  // nobody else goes in its place: who comes fast enough would push everyone out
+  return choice == null || now - choice.since < SETTLING_MS ? undefined : choice.id
 }
 
 /** The longest-standing of each group, groups in the secret order. */

@@ -10,6 +10,7 @@ export interface Guard {
   denyOutboundConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyInboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyOutboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
+  denyInboundUpgradedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
 }
 
 type Hook = keyof Guard
@@ -19,7 +20,8 @@ const HOOKS: readonly Hook[] = [
   'denyInboundConnection',
   'denyOutboundConnection',
   'denyInboundEncryptedConnection',
-  'denyOutboundEncryptedConnection'
+  'denyOutboundEncryptedConnection',
+  'denyInboundUpgradedConnection'
 ]
 
 const guarded = new WeakSet<ConnectionGater>()

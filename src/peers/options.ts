@@ -29,7 +29,8 @@ export function settle(init: PeersInit): Settings {
       fix: 'choose a name of small letters, digits and hyphens; all nodes have the same'
     })
   }
-  const prefixes = (name: 'allow' | 'deny'): IpNet[] => (init[name] ?? []).map((text, i) => prefix(`${name}[${i}]`, text))
+  const prefixes = (name: 'allow' | 'deny'): IpNet[] =>
+    (init[name] ?? []).map((text, i) => prefix(`${name}[${i}]`, text))
   return {
     ...{ seeds: parseSeeds(init.seeds ?? []), target, maxInbound },
     ...{ rules: { allow: prefixes('allow'), deny: prefixes('deny') }, ping: { idleMs, timeoutMs, misses } }
@@ -38,7 +39,9 @@ export function settle(init: PeersInit): Settings {
 
 function number(option: string, value: number, least: number, most: number, unit: string): void {
   if (Number.isInteger(value) && value >= least && value <= most) return
-  throw new ConfigError(option, `${value} is not a number of ${unit}`, { fix: `give an integer from ${least} to ${most}` })
+  throw new ConfigError(option, `${value} is not a number of ${unit}`, {
+    fix: `give an integer from ${least} to ${most}`
+  })
 }
 
 function prefix(option: string, text: string): IpNet {

@@ -218,7 +218,9 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     const { reason } = judge.ban(what.toString(), options)
     const hit = this.#components.connectionManager
       .getConnections()
-      .filter(({ remotePeer, remoteAddr }) => judge.isBanned(remotePeer.toString()) || judge.objection(remoteAddr) != null)
+      .filter(
+        ({ remotePeer, remoteAddr }) => judge.isBanned(remotePeer.toString()) || judge.objection(remoteAddr) != null
+      )
     await Promise.all(hit.map(({ remotePeer }) => this.disconnect(remotePeer, GOODBYE.fault, `banned: ${reason}`)))
     await this.#save()
   }

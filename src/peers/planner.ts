@@ -130,10 +130,7 @@ export class Planner {
       ...{ now, wanted, groups: this.#groups() },
       isBusy: (id) => this.#isBusy(id),
       isDue: (entry) =>
-        !this.#isBusy(entry.id) &&
-        this.#dueAt(entry) <= now &&
-        !this.#victims.covers(entry, now) &&
-        allowed(entry.id)
+        !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && !this.#victims.covers(entry, now) && allowed(entry.id)
     })
     return this.#onePerHost(chosen).slice(0, room)
   }

@@ -61,7 +61,11 @@ function reportOf(id: string, init: ReportInit, now: number): PeerReport {
   return out
 }
 
-function stateOf(id: string, { members, planner, judge, isWelcome, reasonOf }: ReportInit, now: number): PeerReport['state'] {
+function stateOf(
+  id: string,
+  { members, planner, judge, isWelcome, reasonOf }: ReportInit,
+  now: number
+): PeerReport['state'] {
   if (judge.bans.peer(id, now) != null) return 'banned'
   if (reasonOf(id) != null) return 'leaving'
   if (members.has(id)) return 'joined'

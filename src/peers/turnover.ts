@@ -58,7 +58,11 @@ export class Turnover {
     const { clock, maxInbound, isSeed, onReplaced } = this.#init
     const guests = this.#inbound()
     if (guests.length < maxInbound || isSeed(newcomer)) return true
-    const id = evictee(guests.filter((guest) => !isSeed(guest.id)), clock.now(), (group) => this.#rank(group))
+    const id = evictee(
+      guests.filter((guest) => !isSeed(guest.id)),
+      clock.now(),
+      (group) => this.#rank(group)
+    )
     if (id == null) return false
     onReplaced(id, 'evicted')
     return true

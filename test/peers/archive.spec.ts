@@ -35,13 +35,24 @@ async function filled() {
   const { book, bans, archive } = open(datastore)
   await archive.load(NOW)
   book.pin(c, `/ip4/8.8.4.4/tcp/1/p2p/${c}`, NOW)
-  book.learn(a, [`/ip4/8.8.8.8/tcp/1/p2p/${a}`, `/dns4/a.example/tcp/1/p2p/${a}`], NOW, { source: 'ip4:9.9', seq: 2n ** 60n })
+  book.learn(a, [`/ip4/8.8.8.8/tcp/1/p2p/${a}`, `/dns4/a.example/tcp/1/p2p/${a}`], NOW, {
+    source: 'ip4:9.9',
+    seq: 2n ** 60n
+  })
   book.learn(b, [`/ip4/8.8.8.9/tcp/1/p2p/${b}`], NOW, { source: 'discovery' })
   book.proved(a, NOW + 5, true)
   book.get(b)!.failures = 2
   book.get(b)!.endedAt = NOW - 1
   for (const what of [b, '8.8.8.9', '2001:db8::/32'])
-    bans.add({ ...subjectOf(what), until: what === b ? Number.POSITIVE_INFINITY : NOW + 1000, reason: 'bad', byHand: what === b }, NOW)
+    bans.add(
+      {
+        ...subjectOf(what),
+        until: what === b ? Number.POSITIVE_INFINITY : NOW + 1000,
+        reason: 'bad',
+        byHand: what === b
+      },
+      NOW
+    )
   await archive.save([a])
   return { datastore, a, b, c }
 }
@@ -132,7 +143,9 @@ describe('a damaged store', () => {
     expect(book.get(b)).toBeDefined()
     expect(bans.peer(b, NOW)).toBeDefined()
     const keys = await keysOf(datastore)
-    expect(keys.filter((key) => key.includes('/damaged/'))).toEqual([`/blockwire/peers/damaged/${encodeURIComponent(at)}`])
+    expect(keys.filter((key) => key.includes('/damaged/'))).toEqual([
+      `/blockwire/peers/damaged/${encodeURIComponent(at)}`
+    ])
     // the next start finds nothing wrong, and learns anew
     book.learn(a, [`/ip4/8.8.8.8/tcp/1/p2p/${a}`], NOW, { source: 'x' })
     await archive.save([])
@@ -145,7 +158,14 @@ describe('a damaged store', () => {
   test('an entry that says it is somebody else is not believed', async () => {
     const { datastore, a } = await filled()
     const other = await newId()
-    const entry = { id: other, addresses: [`/ip4/8.8.8.8/tcp/1/p2p/${a}`], source: 'x', seenAt: NOW, failures: 0, endedAt: 0 }
+    const entry = {
+      id: other,
+      addresses: [`/ip4/8.8.8.8/tcp/1/p2p/${a}`],
+      source: 'x',
+      seenAt: NOW,
+      failures: 0,
+      endedAt: 0
+    }
     await datastore.put(new Key(`/blockwire/peers/book/${other}`), bytes(JSON.stringify(entry)))
     const { book, archive, warnings } = open(datastore)
     await archive.load(NOW)

@@ -30,7 +30,12 @@ describe('entries', () => {
   test('of one peer hold at most eight addresses, a seed all that it was given with', () => {
     const book = new AddressBook()
     for (let i = 0; i < 12; i++) book.pin('seed', `/memory/seed${i}`, 0)
-    book.learn('a', Array.from({ length: 40 }, (_, i) => `/memory/${i}`), 0, HINT)
+    book.learn(
+      'a',
+      Array.from({ length: 40 }, (_, i) => `/memory/${i}`),
+      0,
+      HINT
+    )
     book.learn('a', ['/memory/x', '/memory/y'], 0, HINT)
     expect(book.get('a')?.addresses).toHaveLength(8)
     expect(book.get('seed')?.addresses).toHaveLength(12)
@@ -186,7 +191,8 @@ describe('drawing', () => {
           book.learn(id, [at(i, 1)], 0, { source: `ip4:${30 + i}.1` })
           if (i < 20) book.proved(id, 0, true)
         }
-        for (let i = 0; i < 10_000; i++) book.learn(`evil${i}`, [at(100 + (i % 3000), i >> 8)], 1, { source: 'ip4:6.6' })
+        for (let i = 0; i < 10_000; i++)
+          book.learn(`evil${i}`, [at(100 + (i % 3000), i >> 8)], 1, { source: 'ip4:6.6' })
         for (const id of honest) expect(book.get(id)).toBeDefined()
         const random = dice(seed)
         const draws = Array.from({ length: 1000 }, () => book.draw(random, () => 1)?.id ?? '')

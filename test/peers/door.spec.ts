@@ -1,15 +1,15 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Connection, MultiaddrConnection, PeerId } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
 import { expect, test } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
 import { Door, MAX_STRANGERS_PER_ADDRESS } from '../../dist/src/peers/door.js'
-import { Judge } from '../../dist/src/peers/judge.js'
 import { parsePrefix } from '../../dist/src/peers/ip.js'
+import { Judge } from '../../dist/src/peers/judge.js'
 import { Planner } from '../../dist/src/peers/planner.js'
-import { multiaddr } from '@multiformats/multiaddr'
 import { survivorOf } from '../../dist/src/peers/survivor.js'
 
 /** Two peer IDs, the lower first, by the bytes of their multihashes. */

@@ -16,28 +16,41 @@ describe('eviction', () => {
     const guests = [
       guest('lonely', { group: 'a', since: 900_000 }),
       ...[10, 20, 30, 40, 50].map((since) => guest(`old${since}`, { group: 'b', since })),
-      guest('younger', { group: 'b', since: 60 }),
-      guest('newcomer', { group: 'b', since: NOW - SETTLING_MS + 1 })
+      guest('younger', { group: 'b', since: 60 })
     ]
     expect(evictee(guests, NOW, rank)).toBe('younger')
+    expect(
+      evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS + 1 })], NOW, rank)
+    ).toBeUndefined()
+    expect(evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS })], NOW, rank)).toBe(
+      'newcomer'
+    )
     expect(evictee([guest('newcomer', { since: NOW - 1 })], NOW, rank)).toBeUndefined()
     expect(evictee([], NOW, rank)).toBeUndefined()
   })
 
   test('an attacker who comes from one network, however often, pushes out only himself', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 300 }), (honest, attempts) => {
-        const guests = Array.from({ length: honest }, (_, i) => guest(`honest${i}`, { group: `h${i}`, since: i }))
-        for (let i = 0; i < 32 - honest; i++) guests.push(guest(`evil${i}`, { group: 'evil', since: 1000 + i }))
-        for (let i = 0; i < attempts; i++) {
-          const now = 10_000 * (i + 2)
-          const id = evictee(guests, now, rank)
-          if (id == null) continue
-          guests.splice(guests.findIndex((each) => each.id === id), 1)
-          guests.push(guest(`more${i}`, { group: 'evil', since: now, rttMs: 0.1, useful: 5 }))
+      fc.property(
+        fc.integer({ min: 1, max: 16 }),
+        fc.integer({ min: 1, max: 300 }),
+        fc.integer({ min: 1, max: 20_000 }),
+        (honest, attempts, everyMs) => {
+          const guests = Array.from({ length: honest }, (_, i) => guest(`honest${i}`, { group: `h${i}`, since: i }))
+          for (let i = 0; i < 32 - honest; i++) guests.push(guest(`evil${i}`, { group: 'evil', since: 1000 + i }))
+          for (let i = 0; i < attempts; i++) {
+            const now = 20_000 + everyMs * i
+            const id = evictee(guests, now, rank)
+            if (id == null) continue
+            guests.splice(
+              guests.findIndex((each) => each.id === id),
+              1
+            )
+            guests.push(guest(`more${i}`, { group: 'evil', since: now, rttMs: 0.1, useful: 5 }))
+          }
+          expect(guests.filter(({ id }) => id.startsWith('honest'))).toHaveLength(honest)
         }
-        expect(guests.filter(({ id }) => id.startsWith('honest'))).toHaveLength(honest)
-      })
+      )
     )
   })
 
@@ -52,7 +65,10 @@ describe('eviction', () => {
     for (let i = 0; i < 12; i++) {
       const id = evictee(left, NOW, rank)
       gone.push(id)
-      left.splice(left.findIndex((each) => each.id === id), 1)
+      left.splice(
+        left.findIndex((each) => each.id === id),
+        1
+      )
     }
     expect(gone.every((id) => id?.startsWith('crowd'))).toBe(true)
   })
@@ -101,12 +117,18 @@ describe('churn', () => {
     )
   })
 
-  const choose = (list: Settled[], full: { inbound: boolean; outbound: boolean }, now = CHURN_MS.most): (string | undefined)[] =>
-    Array.from({ length: 200 }, () => new Churn(0, Math.random).choose(now, list, full))
+  const choose = (
+    list: Settled[],
+    full: { inbound: boolean; outbound: boolean },
+    now = CHURN_MS.most
+  ): (string | undefined)[] => Array.from({ length: 200 }, () => new Churn(0, Math.random).choose(now, list, full))
 
   test('leaves those alone that are young, and a direction that is not full', () => {
     expect(new Set(choose(peers(8, { since: CHURN_MS.most - OLD_MS + 1 }), FULL))).toEqual(new Set([undefined]))
-    const mixed = [...peers(8, { since: -OLD_MS }), ...peers(8, { since: -OLD_MS, direction: 'inbound' }).map((peer) => ({ ...peer, id: `in-${peer.id}` }))]
+    const mixed = [
+      ...peers(8, { since: -OLD_MS }),
+      ...peers(8, { since: -OLD_MS, direction: 'inbound' }).map((peer) => ({ ...peer, id: `in-${peer.id}` }))
+    ]
     expect(new Set(choose(mixed, { inbound: false, outbound: false }))).toEqual(new Set([undefined]))
     expect(choose(mixed, { inbound: true, outbound: false }).every((id) => id?.startsWith('in-'))).toBe(true)
     expect(choose(mixed, { inbound: false, outbound: true }).some((id) => id?.startsWith('in-'))).toBe(false)

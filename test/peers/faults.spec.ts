@@ -31,7 +31,8 @@ describe('prices', () => {
 
   test('points halve every ten minutes, so that one fault in ten minutes never adds up to anything', () => {
     const ledger = new Ledger()
-    for (let i = 0; i < 1000; i++) expect(ledger.charge('a', 'protocol', 'garbage', i * HALF_LIFE_MS).action).toBe('nothing')
+    for (let i = 0; i < 1000; i++)
+      expect(ledger.charge('a', 'protocol', 'garbage', i * HALF_LIFE_MS).action).toBe('nothing')
     expect(ledger.points('a', 999 * HALF_LIFE_MS)).toBeLessThan(DISCONNECT_AT)
   })
 

@@ -287,7 +287,8 @@ describe('newcomers', () => {
       })
     await make(host).serve()
     const connections: Connection[] = []
-    for (let i = 0; i < tellers; i++) connections.push(await (await makeHost({ introductions: false })).dial(host.getMultiaddrs()))
+    for (let i = 0; i < tellers; i++)
+      connections.push(await (await makeHost({ introductions: false })).dial(host.getMultiaddrs()))
     return { clock, host, heard, faults, connections, make }
   }
 
@@ -352,7 +353,8 @@ describe('newcomers', () => {
     const two = await seal(['/ip4/127.0.0.1/tcp/2'])
     const forged = one.bytes.slice()
     forged[forged.length - 1]! ^= 1
-    const newcomer = (bytes: Uint8Array) => PeersRequest.encode({ limit: 0, newcomer: bytes as Uint8Array<ArrayBuffer> })
+    const newcomer = (bytes: Uint8Array) =>
+      PeersRequest.encode({ limit: 0, newcomer: bytes as Uint8Array<ArrayBuffer> })
     const requests = [
       new Uint8Array([...one.bytes, ...two.bytes]),
       PeersRequest.encode({ limit: 33, newcomer: new Uint8Array() }),
@@ -366,7 +368,10 @@ describe('newcomers', () => {
       await (async () => {
         for await (const _ of answer);
       })().catch(() => {})
-      await until(() => `fault ${i}, there are ${faults}`, () => faults.length === i + 1)
+      await until(
+        () => `fault ${i}, there are ${faults}`,
+        () => faults.length === i + 1
+      )
     }
     expect(heard).toEqual([])
   })
@@ -385,7 +390,9 @@ describe('newcomers', () => {
 
 test('without a chain peers introduce each other under the name of their network', async () => {
   const seed = await makeHost({ network: 'my-app' })
-  const hosts = await Promise.all(Array.from({ length: 3 }, () => makeHost({ network: 'my-app', seeds: [addressOf(seed)] })))
+  const hosts = await Promise.all(
+    Array.from({ length: 3 }, () => makeHost({ network: 'my-app', seeds: [addressOf(seed)] }))
+  )
   const other = await makeHost({ network: 'another-app', seeds: [addressOf(seed)] })
   await until('the three to know each other', () => allJoined(hosts))
   expect(hosts.some((host) => host.services.peers.connected.has(idOf(other)))).toBe(false)

@@ -223,7 +223,8 @@ describe('variety', () => {
   /** `peers` each at the address of a group. */
   function network(groups: number[], target = 4) {
     const { clock, book, planner } = setup({ target })
-    for (const [i, group] of groups.entries()) book.learn(`p${i}`, [address(group, i)], clock.now(), { source: `ip4:9.${i}` })
+    for (const [i, group] of groups.entries())
+      book.learn(`p${i}`, [address(group, i)], clock.now(), { source: `ip4:9.${i}` })
     const connect = (ids: string[]): void => {
       for (const id of ids) {
         planner.begin(id, clock.now())
@@ -270,7 +271,8 @@ describe('variety', () => {
   test('seeds and peers of this computer and network are bound by no group', () => {
     const { clock, book, planner } = setup({ target: 8 })
     for (let i = 0; i < 2; i++) book.pin(`seed${i}`, address(1, i), clock.now())
-    for (let i = 0; i < 3; i++) book.learn(`local${i}`, [`/ip4/127.0.0.1/tcp/${i + 1}`], clock.now(), { source: '127.0.0.1' })
+    for (let i = 0; i < 3; i++)
+      book.learn(`local${i}`, [`/ip4/127.0.0.1/tcp/${i + 1}`], clock.now(), { source: '127.0.0.1' })
     for (let i = 0; i < 3; i++) book.learn(`lan${i}`, [`/ip4/10.0.0.${i}/tcp/1`], clock.now(), { source: '10.0.0.1' })
     expect(planner.plan(clock.now())).toHaveLength(8)
   })

@@ -1,17 +1,26 @@
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import type { StatusPort } from 'blockwire/peers'
+import { type PeersInit, peers, type StatusPort } from 'blockwire/peers'
 import type { Status } from 'blockwire/status'
 import { HandClock } from 'blockwire/testing'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, test } from 'vitest'
 import { reject } from '../../dist/src/chain/verdict.js'
 import { type Clock, systemClock } from '../../dist/src/clock.js'
+import { SETTLING_MS } from '../../dist/src/peers/eviction.js'
 import { addressOf, type Host, idOf, makeHost, until } from './hosts.js'
 
 const joined = (host: Host, other: Host): boolean => host.services.peers.connected.has(idOf(other))
 const reportOf = (host: Host, other: Host) => host.services.peers.explain().find(({ peer }) => peer === idOf(other))
+
+/** A status service that never accepts anybody. */
+class SilentStatus extends TypedEventEmitter<{ join: CustomEvent; leave: CustomEvent }> {
+  async goodbye(): Promise<void> {}
+  refusal(): undefined {}
+}
 
 async function pair(init: Parameters<typeof makeHost>[0] = {}, otherInit: Parameters<typeof makeHost>[0] = {}) {
   const other = await makeHost(otherInit)
@@ -148,27 +157,293 @@ describe('faults', () => {
   })
 })
 
+describe('bans', () => {
+  test('by hand keep a peer out in both directions, part from it, and end when they are lifted', async () => {
+    const { host, other } = await pair()
+    await host.services.peers.ban(other.peerId, { reason: 'told so' })
+    expect(host.getConnections()).toEqual([])
+    expect(host.services.peers.bans()).toMatchObject([
+      { what: idOf(other), kind: 'peer', reason: 'told so', byHand: true }
+    ])
+    await expect(host.dial(other.getMultiaddrs())).rejects.toMatchObject({ name: 'DialDeniedError' })
+    expect(await host.services.peers.unban(idOf(other))).toBe(true)
+    expect(await host.services.peers.unban(idOf(other))).toBe(false)
+    expect(host.services.peers.bans()).toEqual([])
+    await host.dial(other.getMultiaddrs())
+    await until('the other to be back', () => joined(host, other))
+  })
+
+  test('of a prefix part from everyone in it, and a wrong one is refused at once', async () => {
+    const { host, other } = await pair()
+    await expect(host.services.peers.ban('127.0.0.0/33')).rejects.toMatchObject({ name: 'ConfigError', option: 'ban' })
+    await host.services.peers.ban('127.0.0.0/8')
+    expect(host.getConnections()).toEqual([])
+    await expect(host.dial(other.getMultiaddrs())).rejects.toThrow()
+    const back = await other.dial(host.getMultiaddrs()).catch(() => undefined)
+    await until('the door to shut', () => back == null || back.status !== 'open')
+    expect(host.getConnections()).toEqual([])
+  })
+
+  test('for a provable fault on this computer shut out nobody else on it', async () => {
+    const { host, other } = await pair()
+    host.services.peers.judge(other.peerId, reject('header', 'no work'), 'gossip')
+    await until('the end of the connection', () => host.getConnections().length === 0)
+    const third = await makeHost({ seeds: [addressOf(host)] })
+    await until('another one', () => joined(host, third))
+    expect(host.services.peers.bans().map(({ kind }) => kind)).toEqual(['peer'])
+  })
+})
+
 describe('inbound', () => {
-  test('peers over the cap are closed, those within stay', async () => {
-    const full = await makeHost({ maxInbound: 2 })
-    const first = [await makeHost({ seeds: [addressOf(full)] }), await makeHost({ seeds: [addressOf(full)] })]
-    await until('two to join', () => full.services.peers.connected.size === 2)
+  test('a newcomer takes the place of the youngest, when that one has had time to look round', async () => {
+    const clock = new HandClock()
+    const full = await makeHost({ maxInbound: 2, clock })
+    const first = await makeHost({ seeds: [addressOf(full)] })
+    await until('the first to join', () => joined(full, first))
+    clock.turn(SETTLING_MS)
+    const second = await makeHost({ seeds: [addressOf(full)] })
+    await until('the second to join', () => joined(full, second))
+    const reasons: string[] = []
+    full.services.peers.addEventListener('leave', ({ detail }) => reasons.push(`${detail.peer} ${detail.reason}`))
+    const early = await makeHost()
+    const ended: string[] = []
+    early.addEventListener('connection:close', () => ended.push('closed'))
+    clock.turn(SETTLING_MS - 1)
+    // the first is protected for its standing, the second has just come
+    await early.dial(full.getMultiaddrs())
+    await until('the early one to be turned away', () => ended.length === 1)
+    expect([...full.services.peers.connected.keys()]).toEqual([idOf(first), idOf(second)])
+    clock.turn(1)
     const third = await makeHost()
-    const closed: string[] = []
-    third.addEventListener('connection:close', () => closed.push('closed'))
     await third.dial(full.getMultiaddrs())
-    await until('the third to be closed', () => closed.length > 0)
-    expect([...full.services.peers.connected.keys()].sort()).toEqual(first.map(idOf).sort())
+    await until('the third to take a place', () => joined(full, third) && !joined(full, second))
+    expect(joined(full, first)).toBe(true)
+    expect(reasons).toEqual([`${idOf(second)} a newcomer took its place`])
+  })
+
+  test('a seed of ours is let in although all is full', async () => {
+    const full = await makeHost({ maxInbound: 0 })
+    const key = await generateKeyPair('Ed25519')
+    const listen = '/memory/a-seed-that-calls'
+    const node = await makeHost({ maxInbound: 0, target: 0, seeds: [`${listen}/p2p/${peerIdFromPrivateKey(key)}`] })
+    const seed = await makeHost({ listen, key, seeds: [], target: 0 })
+    await seed.dial(node.getMultiaddrs())
+    await until('the seed', () => joined(node, seed))
+    const stranger = await makeHost()
+    const ended: string[] = []
+    stranger.addEventListener('connection:close', () => ended.push('closed'))
+    await stranger.dial(full.getMultiaddrs())
+    await until('the stranger to be turned away', () => ended.length === 1)
   })
 
   test('a flood is refused before any cryptography', async () => {
-    const full = await makeHost({ maxInbound: 0, clock: new HandClock() })
-    // with the clock standing still surplus peers are never closed by time, but they are not joined either
+    const full = await makeHost({
+      maxInbound: 0,
+      clock: new HandClock(),
+      services: { status: () => new SilentStatus() }
+    })
+    // a status that accepts nobody: they stand before the door
     const hosts = await Promise.all(Array.from({ length: 20 }, () => makeHost()))
     await Promise.allSettled(hosts.map((host) => host.dial(full.getMultiaddrs())))
     await until('all dials to be over', () => hosts.every((host) => host.getDialQueue().length === 0))
     expect(full.services.peers.connected.size).toBe(0)
     expect(full.getConnections().length).toBeLessThanOrEqual(16)
+    expect(full.getConnections().length).toBeGreaterThan(0)
+  })
+})
+
+describe('suspending', () => {
+  test('parts from all, dials nobody, lets nobody in and leaves no timer; resuming dials at once whoever was there', async () => {
+    const clock = new HandClock()
+    const { host, other } = await pair({ clock })
+    const { peers } = host.services
+    await peers.suspend()
+    expect(peers.suspended).toBe(true)
+    expect(host.getConnections()).toEqual([])
+    expect(clock.pending).toBe(0)
+    await expect(host.dial(other.getMultiaddrs())).rejects.toMatchObject({ name: 'DialDeniedError' })
+    const back = await other.dial(host.getMultiaddrs()).catch(() => undefined)
+    await until('the door to be shut', () => back == null || back.status !== 'open')
+    expect(host.getConnections()).toEqual([])
+    // an hour in a bag
+    clock.turn(3_600_000)
+    peers.resume()
+    expect(peers.suspended).toBe(false)
+    clock.turn(1000)
+    await until('the other', () => joined(host, other))
+  })
+
+  test('ends with the node, twice or never resumed', async () => {
+    const { host, other } = await pair()
+    await host.services.peers.suspend()
+    await host.services.peers.suspend()
+    await host.stop()
+    host.services.peers.resume()
+    expect(host.services.peers.suspended).toBe(false)
+    await host.start()
+    await until('the other', () => joined(host, other))
+  })
+})
+
+describe('flush', () => {
+  const soon = () => ({ signal: AbortSignal.timeout(15_000) })
+
+  test('resolves when all that are known have been tried, those that answer have joined, and nobody is being asked', async () => {
+    const other = await makeHost({ chain: 'test-00000000' })
+    const third = await makeHost({ chain: 'test-00000000', seeds: [addressOf(other)] })
+    await third.services.peers.flush(soon())
+    expect(joined(third, other)).toBe(true)
+    const absent = addressOf(other)
+      .replace(/tcp\/\d+/, 'tcp/1')
+      .replace(/p2p\/.*/, `p2p/${idOf(await makeHost())}`)
+    const host = await makeHost({ chain: 'test-00000000', seeds: [absent, addressOf(other)] })
+    await host.services.peers.flush(soon())
+    expect(joined(host, other)).toBe(true)
+    // introduced by the other, dialled and joined, all within the one wait
+    expect(joined(host, third)).toBe(true)
+    expect(host.services.peers.explain().find(({ peer }) => absent.endsWith(peer))?.failures).toBeGreaterThan(0)
+  })
+
+  test('resolves at once with nobody to dial, while suspended, and when the node stops; rejects with its signal', async () => {
+    const host = await makeHost()
+    await host.services.peers.flush()
+    await host.services.peers.suspend()
+    await host.services.peers.flush()
+    const mute = await makeHost({ services: { status: () => new SilentStatus() }, seeds: [addressOf(host)] })
+    host.services.peers.resume()
+    await until('the connection', () => mute.getConnections().length > 0)
+    await expect(mute.services.peers.flush({ signal: AbortSignal.abort(new Error('enough')) })).rejects.toThrow(
+      'enough'
+    )
+    const aborted = new AbortController()
+    const waiting = mute.services.peers.flush({ signal: aborted.signal })
+    aborted.abort(new Error('enough'))
+    await expect(waiting).rejects.toThrow('enough')
+    const released = mute.services.peers.flush()
+    await mute.stop()
+    await released
+  })
+})
+
+describe('rules', () => {
+  test.each([
+    [{ deny: ['127.0.0.0/8'] }, false],
+    [{ allow: ['10.0.0.0/8'] }, false],
+    [{ allow: ['127.0.0.1'], deny: ['127.0.0.2/31'] }, true]
+  ])('%o let in and dial: %s', async (rules, allowed) => {
+    const host = await makeHost(rules)
+    const other = await makeHost()
+    const outcome = await host.dial(other.getMultiaddrs()).catch(() => undefined)
+    expect(outcome != null).toBe(allowed)
+    const third = await makeHost()
+    const back = await third.dial(host.getMultiaddrs()).catch(() => undefined)
+    if (allowed) await until('the third', () => joined(host, third))
+    else await until('the door to shut', () => back == null || back.status !== 'open')
+    expect(joined(host, third)).toBe(allowed)
+  })
+
+  test('that are no prefixes are refused, by the option at fault', () => {
+    for (const [option, init] of [
+      ['allow[1]', { allow: ['10.0.0.0/8', 'everyone'] }],
+      ['deny[0]', { deny: ['10.0.0.0/40'] }],
+      ['network', { network: 'My App' }],
+      ['ping.misses', { ping: { misses: 0 } }]
+    ] as const)
+      expect(() => peers(init as PeersInit)).toThrow(expect.objectContaining({ name: 'ConfigError', option }))
+  })
+})
+
+describe('links through a relay', () => {
+  test('are not counted, and closed once a direct one has proved itself', async () => {
+    const { host, other } = await pair({ target: 0, clock: new HandClock() }, { target: 0 })
+    const [direct] = host.getConnections()
+    const closed: string[] = []
+    const relayed = new Proxy(direct!, {
+      get: (target, key) => {
+        if (key === 'limits') return { bytes: 1n }
+        if (key === 'id') return 'relayed'
+        if (key === 'close') return async () => void closed.push('relayed')
+        const value = Reflect.get(target, key)
+        return typeof value === 'function' ? value.bind(target) : value
+      }
+    })
+    const { events, connectionManager } = (
+      host as unknown as {
+        components: {
+          events: TypedEventEmitter<Record<string, Event>>
+          connectionManager: { getConnections(peer?: PeerId): unknown[] }
+        }
+      }
+    ).components
+    const before = host.services.peers.explain()
+    events.safeDispatchEvent('connection:open', { detail: relayed })
+    events.safeDispatchEvent('peer:identify', {
+      detail: { connection: relayed, peerId: other.peerId, listenAddrs: [], protocols: [] }
+    })
+    events.safeDispatchEvent('connection:close', { detail: relayed })
+    expect(joined(host, other)).toBe(true)
+    expect(host.services.peers.explain()).toEqual(before)
+    const getConnections = connectionManager.getConnections.bind(connectionManager)
+    connectionManager.getConnections = (peer) => [...getConnections(peer), relayed]
+    const again = joined(host, other)
+    expect(again).toBe(true)
+    await direct!.close()
+    await until('the loss', () => !joined(host, other))
+    await host.dial(other.getMultiaddrs())
+    await until('the direct one to be back', () => joined(host, other))
+    await until('the relayed one to be closed', () => closed.length > 0)
+    connectionManager.getConnections = getConnections
+  })
+})
+
+describe('metrics', () => {
+  test('tell of peers, book, bans, dials, faults and partings', async () => {
+    const values = new Map<string, number | Record<string, number>>()
+    const pulled = new Map<string, () => number | Record<string, number>>()
+    const group = (name: string, options: { calculate?: () => Record<string, number> } = {}) => {
+      if (options.calculate != null) pulled.set(name, options.calculate)
+      return {
+        increment: (by: Record<string, number>) => {
+          const sums = { ...((values.get(name) as Record<string, number>) ?? {}) }
+          for (const [key, n] of Object.entries(by)) sums[key] = (sums[key] ?? 0) + n
+          values.set(name, sums)
+        },
+        update: () => {}
+      }
+    }
+    const metric = (name: string, options: { calculate?: () => number } = {}) => {
+      if (options.calculate != null) pulled.set(name, options.calculate)
+      return { update: () => {}, increment: () => {}, observe: () => {}, timer: () => () => {} }
+    }
+    const own = new Set<string>()
+    const mine = <T extends (name: string, options: never) => unknown>(make: T) =>
+      ((name: string, options: never) => {
+        if (name.startsWith('blockwire_')) {
+          expect(own.has(name)).toBe(false)
+          own.add(name)
+        }
+        return make(name, options)
+      }) as T
+    const metrics = {
+      ...{
+        trackMultiaddrConnection: () => {},
+        trackProtocolStream: () => {},
+        traceFunction: (_: string, fn: unknown) => fn
+      },
+      ...{ registerMetric: mine(metric), registerCounter: mine(metric), registerMetricGroup: mine(group) },
+      ...{ registerCounterGroup: mine(group), registerHistogram: metric, registerSummary: metric },
+      ...{ registerHistogramGroup: group, registerSummaryGroup: group }
+    }
+    const { host, other } = await pair({ libp2p: { metrics: (() => metrics) as never } })
+    host.services.peers.fault(other.peerId, 'quality', 'slow')
+    host.services.peers.judge(other.peerId, reject('header'), 'gossip')
+    await until('the end of the connection', () => host.getConnections().length === 0)
+    expect(values.get('blockwire_peers_dials_total')).toMatchObject({ ok: 1 })
+    expect(values.get('blockwire_peers_faults_total')).toEqual({ quality: 1, provable: 1 })
+    expect(values.get('blockwire_peers_partings_total')).toEqual({ fault: 1 })
+    expect(pulled.get('blockwire_peers_bans')?.()).toBe(1)
+    expect(pulled.get('blockwire_peers_joined')?.()).toEqual({ inbound: 0, outbound: 0 })
+    expect(pulled.get('blockwire_peers_book')?.()).toEqual({ new: 0, tried: 0 })
   })
 })
 
