@@ -56,8 +56,8 @@ export class Links {
     this.#settle(connection.remotePeer)
   }
 
-  /** Answers the direct connections that are left to that peer. */
-  closed(connection: Connection): Connection[] {
+  /** Answers the direct connection that is left to that peer, if one is. */
+  closed(connection: Connection): Connection | undefined {
     this.#strangers.delete(connection)
     const { connectionManager, self, spawn } = this.#init
     const left = connectionManager
@@ -68,7 +68,7 @@ export class Links {
       if (this.#identified.has(survivor)) this.#init.onSurvivor(survivor)
       spawn(this.identify(survivor))
     }
-    return left
+    return survivor
   }
 
   /** A direct connection has proved itself: those through relays have done their work. */

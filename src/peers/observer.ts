@@ -69,16 +69,18 @@ export class Observer {
     const { planner, links, clock } = this.#init
     if (connection.status !== 'open') return
     links.opened(connection)
-    // a link through a relay is a way to a direct one, and no peer yet
-    if (connection.limits != null) return
-    planner.opened(connection.remotePeer.toString(), connection.direction, clock.now(), connection.remoteAddr)
+    const { remotePeer, direction, remoteAddr, limits } = connection
+    const id = remotePeer.toString()
+    // a link through a relay is a way to a direct one, and no peer yet; which of two direct ones counts shows when one of them goes
+    if (limits == null && !planner.isLinked(id)) planner.opened(id, direction, clock.now(), remoteAddr)
   }
 
   readonly #onClose = ({ detail: connection }: CustomEvent<Connection>): void => {
     const { planner, links, roster, dialler, clock, reasonOf, look } = this.#init
-    const left = links.closed(connection)
-    if (left.length > 0 || connection.limits != null) return
     const id = connection.remotePeer.toString()
+    const left = links.closed(connection)
+    if (left != null) planner.opened(id, left.direction, clock.now(), left.remoteAddr)
+    if (left != null || connection.limits != null) return
     const reason = reasonOf(id) ?? 'the connection closed'
     planner.closed(id, clock.now(), reason)
     if (this.#status == null) roster.leave(id, reason)
