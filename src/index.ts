@@ -22,7 +22,7 @@ import { ConfigError, NodeVersionError, PortTakenError } from './errors.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
 import { isTooOld } from './node-version.js'
-import { hostDefaults, type Peers, type PeersInit, peers } from './peers/index.js'
+import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from './peers/index.js'
 import { type Pool, pool } from './pool/index.js'
 import { type Role, type Status, status } from './status/index.js'
 import { type Sync, sync } from './sync/index.js'
@@ -166,7 +166,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
     transports: [tcp()],
     connectionEncrypters: [noise()],
     // The cast keeps the types of the muxer's own copy of uint8arraylist out of ours.
-    streamMuxers: [yamux(defaults.yamux) as never],
+    streamMuxers: [steadyMuxer(yamux(defaults.yamux) as never)],
     ...given,
     addresses: { listen, ...(announce.length > 0 ? { announce } : {}), ...given.addresses },
     connectionManager: { ...defaults.connectionManager, ...roomFor(init.peers), ...given.connectionManager },

@@ -26,7 +26,7 @@ export interface HostDefaults {
  * const { yamux: muxer, ping: pings, identify: ids, ...options } = hostDefaults()
  * createLibp2p({
  *   ...options,
- *   streamMuxers: [yamux(muxer)],
+ *   streamMuxers: [steadyMuxer(yamux(muxer))],
  *   services: { identify: identify(ids), ping: ping(pings), peers: peers({ seeds }) }
  * })
  * ```

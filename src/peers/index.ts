@@ -38,6 +38,7 @@ export { type HostDefaults, hostDefaults } from './defaults.js'
 export type { SeedReport, SeedState } from './dialler.js'
 export { type Charge, faultOf, type Via } from './faults.js'
 export type { ChainPort, IdentifyPort, PeersComponents, StatusLeave, StatusPeer, StatusPort } from './siblings.js'
+export { steadyMuxer } from './steady-muxer.js'
 
 export interface PeersInit {
   /**

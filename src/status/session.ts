@@ -5,11 +5,11 @@ import { MalformedError, PeerError, StreamLostError, TruncatedError } from '../e
 import { equalBytes } from '../hex.js'
 import { type Goodbye, type Hello, StatusMessage } from '../pb/status.js'
 import { type Framed, framed } from '../protocol/index.js'
+import { Rate } from '../rate.js'
 import { ProtocolOrderError, StatusTimeoutError } from './errors.js'
 import { GoodbyeCode } from './goodbye.js'
 import { type Greeting, headMessage, type PeerHead, readHead, readHello } from './hello.js'
 import { Outbox } from './outbox.js'
-import { Rate } from '../rate.js'
 
 export const MAX_MESSAGE_BYTES = 4_096
 const HEADS_PER_SECOND = 40

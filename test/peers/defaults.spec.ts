@@ -5,7 +5,7 @@ import type { Registrar } from '@libp2p/interface-internal'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { ping } from '@libp2p/ping'
 import { multiaddr } from '@multiformats/multiaddr'
-import { hostDefaults } from 'blockwire/peers'
+import { hostDefaults, steadyMuxer } from 'blockwire/peers'
 import { afterEach, expect, test, vi } from 'vitest'
 import { type Host, makeHost, until } from './hosts.js'
 
@@ -113,4 +113,33 @@ test('a port that is taken stops the start', async () => {
   const first = await makeHost()
   const listen = first.getMultiaddrs()[0]?.decapsulate('/p2p').toString() ?? ''
   await expect(makeHost({ listen })).rejects.toThrow()
+})
+
+test('a connection that closes in the moment in which a stream is opened on it ends that stream only; by default it ends the process', async () => {
+  let streams = 0
+  /** What nobody caught while a stream was opened and its connection closed: at once in memory, later over TCP. */
+  const uncaught = async (streamMuxers: unknown[]): Promise<string[]> => {
+    const listen = `/memory/closing-${streams++}`
+    const [host, other] = [
+      await makeHost({ libp2p: { streamMuxers: streamMuxers as never } }),
+      await makeHost({ listen })
+    ]
+    const connection = await host.dial(other.getMultiaddrs())
+    const seen: string[] = []
+    const listeners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    process.on('uncaughtException', (err) => seen.push(err.name))
+    try {
+      const opened = connection.newStream('/ipfs/ping/1.0.0', { signal: AbortSignal.timeout(5000) })
+      connection.abort(new Error('just now'))
+      await expect(opened).rejects.toThrow()
+      await until('the end of the connection', () => host.getConnections().length === 0)
+    } finally {
+      process.removeAllListeners('uncaughtException')
+      for (const listener of listeners) process.on('uncaughtException', listener)
+    }
+    return seen
+  }
+  expect(await uncaught([steadyMuxer(yamux() as never)])).toEqual([])
+  expect(await uncaught([yamux()])).toEqual(['StreamStateError'])
 })

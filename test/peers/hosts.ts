@@ -6,7 +6,7 @@ import type { Libp2p, PrivateKey } from '@libp2p/interface'
 import { memory } from '@libp2p/memory'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { hostDefaults, type Peers, type PeersInit, peers } from 'blockwire/peers'
+import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from 'blockwire/peers'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { afterEach } from 'vitest'
 
@@ -50,7 +50,7 @@ export async function makeHost(init: HostInit = {}): Promise<Host> {
     addresses: { listen: [listen ?? '/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp(), memory()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux(muxer) as never],
+    streamMuxers: [steadyMuxer(yamux(muxer) as never)],
     ...(key == null ? {} : { privateKey: key }),
     ...libp2p,
     services: {

@@ -1,8 +1,8 @@
 import { HandClock } from 'blockwire/testing'
 import { describe, expect, it } from 'vitest'
+import { Rate } from '../../dist/src/rate.js'
 import { Outbox } from '../../dist/src/status/outbox.js'
 import { Pace } from '../../dist/src/status/pace.js'
-import { Rate } from '../../dist/src/rate.js'
 
 async function all(outbox: Outbox): Promise<number[]> {
   const list: number[] = []
