@@ -31,6 +31,8 @@ export type NodeEvent =
   /** `depth` blocks of the old head's branch were set aside; `common` is the last one of both. */
   | { event: 'reorg'; from: string; to: string; common: string; depth: number }
   | { event: 'sync'; state: string; height: number; target: number }
+  /** What is known of peers was damaged, or cannot be kept. The node works all the same. */
+  | { event: 'warning'; message: string }
   | { event: 'error'; code: string; message: string; fix: string }
   | { event: 'stopped'; height: number; hash: string }
 

@@ -49,6 +49,8 @@ export function lineOf(event: NodeEvent): Line | undefined {
       return seedLine(event)
     case 'repaired':
       return { word: 'repair', text: repairText(event), tone: 'warn' }
+    case 'warning':
+      return { word: 'warning', text: clean(event.message, 300), tone: 'warn' }
     case 'error':
       return {
         word: 'error',

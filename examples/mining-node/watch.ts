@@ -67,6 +67,7 @@ export function reportPeers({ libp2p, peers, status, chain }: CoinNode, report: 
     // that we lose it because we go is no news
     if (libp2p.status !== 'stopping') report({ event: 'seed', ...detail })
   })
+  peers.addEventListener('warning', ({ detail: { message } }) => report({ event: 'warning', message }))
   status.addEventListener('refused', ({ detail: { peer, code, field, ours, theirs } }) => {
     report({ event: 'refused', peer: peer.toString(), code, field, ours, theirs })
   })

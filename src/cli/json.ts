@@ -11,6 +11,7 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   reorg: ['from', 'to', 'common', 'depth'],
   seed: ['address', 'state', 'error', 'nextMs'],
   sync: ['state', 'height', 'target'],
+  warning: ['message'],
   error: ['code', 'message', 'fix'],
   stopped: ['height', 'hash']
 }

@@ -1,21 +1,12 @@
-import { createServer } from 'node:net'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { HandClock } from 'blockwire/testing'
 import { MemoryDatastore } from 'datastore-core'
 import { describe, expect, test } from 'vitest'
+import { freePort } from '../helpers/port.js'
 import { addressOf, type Host, idOf, makeHost, until } from './hosts.js'
 
 const CHAIN = 'test-00000000'
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address == null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
 
 /** Lets time pass in steps, each after what the last one began has ended, until the condition holds. Answers how much passed. */
 async function pass(host: Host, clock: HandClock, ms: number, isDone: () => boolean = () => false): Promise<number> {

@@ -1,18 +1,9 @@
-import { createServer } from 'node:net'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import type { SeedReport } from 'blockwire/peers'
 import { expect, test } from 'vitest'
+import { freePort } from '../helpers/port.js'
 import { addressOf, idOf, makeHost, until } from './hosts.js'
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address == null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
 
 function watch(host: Awaited<ReturnType<typeof makeHost>>): SeedReport[] {
   const reports: SeedReport[] = []
