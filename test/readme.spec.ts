@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 
@@ -25,4 +25,32 @@ describe('the README', () => {
     const paths = Object.keys(exports).filter((path) => path !== './package.json')
     for (const path of paths) expect(readme).toContain(`\`${path.replace('.', 'blockwire')}\``)
   })
+})
+
+describe('docs/peers.md', () => {
+  it('shows code that runs as it stands, between imports that libp2p’s own pages show', async () => {
+    const page = await readFile(new URL('docs/peers.md', root), 'utf8')
+    const fences = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)
+    expect(fences).toHaveLength(2)
+    const [host, bans] = fences as [string, string]
+    const program = [
+      "import { yamux } from '@chainsafe/libp2p-yamux'",
+      "import { identify } from '@libp2p/identify'",
+      "import { ping } from '@libp2p/ping'",
+      "import { createLibp2p } from 'libp2p'",
+      'const seeds = []',
+      host,
+      `{ ${bans.replace('peers.bans()', 'console.log(peers.bans().length)')} console.log(peers.bans().length) }`,
+      'await node.stop()'
+    ]
+    // inside the package, so that its imports are found
+    const file = new URL('dist/peers-page.mjs', root)
+    await writeFile(file, program.join('\n'))
+    try {
+      const run = await promisify(execFile)(process.execPath, [file.pathname], { timeout: 30_000 })
+      expect(run).toEqual({ stdout: '1\n0\n', stderr: '' })
+    } finally {
+      await rm(file)
+    }
+  }, 40_000)
 })
