@@ -14,6 +14,7 @@ import type { JoinedPeer, PeersInit, SeedReport } from './index.js'
 import { Inquiry } from './inquiry.js'
 import { sourceOf } from './ip.js'
 import { Judge } from './judge.js'
+import { Keeper } from './keeper.js'
 import { Links } from './links.js'
 import { type PartingCause, PeerMetrics } from './metrics.js'
 import { Observer } from './observer.js'
@@ -76,7 +77,7 @@ export class Parts {
   readonly turnover: Turnover
   readonly farewell: Farewell
   readonly observer: Observer
-  readonly archive: Archive
+  readonly keeper: Keeper
   readonly metrics: PeerMetrics
   readonly #hub: Hub
   readonly #components: PeersComponents
@@ -167,7 +168,9 @@ export class Parts {
       inquiry: () => hub.inquiry(),
       heard: (peer) => hub.heard(peer)
     })
-    this.archive = new Archive({ datastore, book, bans: this.judge.bans, log, warn: (text) => hub.onWarning(text) })
+    const warn = (text: string): void => hub.onWarning(text)
+    const archive = new Archive({ datastore, book, bans: this.judge.bans, log, warn })
+    this.keeper = new Keeper({ clock, archive, book, members: this.roster.members })
     this.metrics = new PeerMetrics(components.metrics, {
       members: () => this.#directions(),
       book: () => book.sizes,

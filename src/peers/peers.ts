@@ -21,12 +21,6 @@ import { type PeersComponents, type Siblings, siblings } from './siblings.js'
 
 /** How often everything is looked at again. Nothing depends on an event alone: what was missed is found at the next look. */
 const TICK_MS = 1000
-/** How often what is to be kept is written; bans are written at once. */
-const SAVE_MS = 10_000
-/** How often the book is searched for peers that nobody has seen for a month. */
-const SWEEP_MS = 3_600_000
-/** Peers that stood by us longest, redialled first after a restart. */
-const ANCHORS = 2
 const NO_SIBLINGS: Siblings = { chain: undefined, status: undefined, identify: undefined }
 
 /** See `Peers`. Its life, and what others say to it and ask of it; `Parts` holds what it is made of. */
@@ -48,8 +42,6 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   #run = new AbortController()
   /** Aborts when we stop, and when we are suspended. */
   #awake = new AbortController()
-  #anchors: string[] = []
-  #due = { save: 0, sweep: 0 }
   #cancelTick: (() => void) | undefined
   #lookSoon = false
 
@@ -74,7 +66,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
       heard: (peer) => this.heard(peer),
       dismiss: (id, code, reason, cause) => this.#dismiss(id, code, reason, cause),
       look: () => this.#look(),
-      save: () => this.#spawn(this.#save())
+      save: () => this.#spawn(this.#parts.keeper.save())
     })
     const list = this.#parts.pin(settings.seeds)
     // It dials each seed once, a second after the start. What it is here for: other libp2p services see seeds as discovered peers.
@@ -100,13 +92,12 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   }
 
   async start(): Promise<void> {
-    const { archive, clock, observer, planner } = this.#parts
+    const { keeper, observer, planner } = this.#parts
     this.#run = fresh()
     this.#awake = fresh()
     this.#siblings = siblings(this.#components)
-    this.#anchors = await archive.load(clock.now())
-    planner.anchor(this.#anchors)
-    this.#due = { save: clock.now() + SAVE_MS, sweep: clock.now() + SWEEP_MS }
+    await keeper.load()
+    planner.anchor(keeper.anchors)
     observer.open(this.#components.events, this.#siblings.status)
     const chain = this.#siblings.chain?.id ?? this.#init.network
     if (chain != null && this.#init.introductions !== false) {
@@ -121,7 +112,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   }
 
   async beforeStop(): Promise<void> {
-    this.#noteAnchors()
+    this.#parts.keeper.note()
     this.#run.abort(new Error('the node stops'))
     this.#awake.abort(new Error('the node stops'))
     this.#cancelTick?.()
@@ -134,7 +125,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     await this.#unserve?.()
     this.#unserve = undefined
     await Promise.all(this.#tasks)
-    await this.#save()
+    await this.#parts.keeper.save()
   }
 
   /** The last connections close while services stop, so what is told of them is taken until now. */
@@ -150,7 +141,8 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
 
   async suspend(): Promise<void> {
     if (this.#awake.signal.aborted) return
-    this.#noteAnchors()
+    const { keeper } = this.#parts
+    keeper.note()
     this.#awake.abort(new Error('suspended'))
     this.#cancelTick?.()
     const { connectionManager } = this.#components
@@ -161,15 +153,15 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
         [...peers].map((id) => this.disconnect(peerIdFromString(id), GOODBYE.shuttingDown, 'suspended'))
       )
     }
-    await this.#save()
+    await keeper.save()
   }
 
   resume(): void {
     if (!this.suspended) return
-    const { planner, clock } = this.#parts
+    const { planner, clock, keeper } = this.#parts
     this.#awake = fresh()
     planner.refresh(clock.now())
-    planner.anchor(this.#anchors)
+    planner.anchor(keeper.anchors)
     this.#tick(clock.now())
   }
 
@@ -214,7 +206,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   }
 
   async ban(what: PeerId | string, options?: BanOptions): Promise<void> {
-    const { judge } = this.#parts
+    const { judge, keeper } = this.#parts
     const { reason } = judge.ban(what.toString(), options)
     const hit = this.#components.connectionManager
       .getConnections()
@@ -222,12 +214,12 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
         ({ remotePeer, remoteAddr }) => judge.isBanned(remotePeer.toString()) || judge.objection(remoteAddr) != null
       )
     await Promise.all(hit.map(({ remotePeer }) => this.disconnect(remotePeer, GOODBYE.fault, `banned: ${reason}`)))
-    await this.#save()
+    await keeper.save()
   }
 
   async unban(what: PeerId | string): Promise<boolean> {
     const found = this.#parts.judge.lift(what.toString())
-    if (found) await this.#save()
+    if (found) await this.#parts.keeper.save()
     return found
   }
 
@@ -263,7 +255,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   /** Looks at everything, now and every second. How late it is says how late our event loop is. */
   #tick(due: number): void {
     if (this.#awake.signal.aborted) return
-    const { clock, heartbeat, links, turnover, book } = this.#parts
+    const { clock, heartbeat, links, turnover, keeper } = this.#parts
     const now = clock.now()
     heartbeat.liveness.lag(now - due, now)
     this.#cancelTick = clock.after(TICK_MS, () => this.#tick(now + TICK_MS))
@@ -272,15 +264,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#inquiry?.look()
     turnover.look()
     this.#dial()
-    if (now >= this.#due.sweep) {
-      this.#due.sweep = now + SWEEP_MS
-      book.sweep(now)
-    }
-    if (now >= this.#due.save) {
-      this.#due.save = now + SAVE_MS
-      this.#noteAnchors()
-      this.#spawn(this.#save())
-    }
+    this.#spawn(keeper.look())
   }
 
   /** Dials what is to be dialled, when those who are speaking have finished. */
@@ -314,20 +298,6 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     const { planner, roster } = this.#parts
     if (planner.dialling.size > 0 || this.#inquiry?.isQuiet === false) return false
     return [...planner.linked].every((id) => roster.members.has(id)) && this.#planned().length === 0
-  }
-
-  #noteAnchors(): void {
-    const { roster, book } = this.#parts
-    const outbound = [...roster.members]
-      .filter(([id, { direction }]) => direction === 'outbound' && book.get(id)?.seed === false)
-      .sort(([, a], [, b]) => a.since - b.since)
-      .map(([id]) => id)
-    // whom we have lost may still be the first to come back to
-    if (outbound.length > 0) this.#anchors = outbound.slice(0, ANCHORS)
-  }
-
-  #save(): Promise<void> {
-    return this.#parts.archive.save(this.#anchors)
   }
 
   #warn(message: string): void {

@@ -2,7 +2,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import type { AddressBook, Entry } from './book.js'
 import { Choice } from './choice.js'
 import { groupOf } from './ip.js'
-import { hostsOf, Victims } from './victims.js'
+import { onePerHost, Victims } from './victims.js'
 
 /** First wait after a failure; doubles from there. */
 export const FIRST_WAIT_MS = 1000
@@ -132,7 +132,7 @@ export class Planner {
       isDue: (entry) =>
         !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && !this.#victims.covers(entry, now) && allowed(entry.id)
     })
-    return this.#onePerHost(chosen).slice(0, room)
+    return onePerHost(chosen.flatMap((id) => this.#book.get(id) ?? [])).slice(0, room)
   }
 
   /** Whether somebody who never failed could take the place of one whom we part from. */
@@ -243,18 +243,6 @@ export class Planner {
   /** Its dial was turned away in favour of ours. */
   deniedInbound(id: string): void {
     if (this.#dials.has(id)) this.#denied.add(id)
-  }
-
-  /** Of strangers that are said to be in one place, the first. */
-  #onePerHost(ids: readonly string[]): string[] {
-    const taken = new Set<string>()
-    return ids.filter((id) => {
-      const entry = this.#book.get(id)
-      const hosts = entry == null ? [] : hostsOf(entry)
-      if (hosts.some((host) => taken.has(host))) return false
-      for (const host of hosts) taken.add(host)
-      return true
-    })
   }
 
   #isBusy(id: string): boolean {

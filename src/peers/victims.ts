@@ -42,8 +42,20 @@ export class Victims {
   }
 }
 
+/** Of strangers that are said to be in one place the first, and everyone else. Their IDs. */
+export function onePerHost(entries: readonly Entry[]): string[] {
+  const taken = new Set<string>()
+  const left = entries.filter((entry) => {
+    const hosts = hostsOf(entry)
+    const isFree = hosts.every((host) => !taken.has(host))
+    if (isFree) for (const host of hosts) taken.add(host)
+    return isFree
+  })
+  return left.map(({ id }) => id)
+}
+
 /** Where a stranger is said to be; nothing for seeds and those who once proved themselves. */
-export function hostsOf({ seed, provenAt, addresses }: Entry): string[] {
+function hostsOf({ seed, provenAt, addresses }: Entry): string[] {
   return seed || provenAt != null ? [] : addresses.map(hostOf)
 }
 
