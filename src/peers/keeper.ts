@@ -5,6 +5,8 @@ import type { JoinedPeer } from './index.js'
 
 /** How often what is to be kept is written; bans are written at once. */
 const SAVE_MS = 10_000
+/** How soon after a peer has joined: a node that is killed in its first seconds is to find its way back. */
+const JOINED_MS = 1000
 /** How often the book is searched for peers that nobody has seen for a month. */
 const SWEEP_MS = 3_600_000
 /** Peers that stood by us longest, redialled first after a restart. Bitcoin Core keeps as many. */
@@ -52,6 +54,11 @@ export class Keeper {
     if (now < this.#saveAt) return
     this.#saveAt = now + SAVE_MS
     await this.save()
+  }
+
+  /** Somebody has joined. */
+  joined(): void {
+    this.#saveAt = Math.min(this.#saveAt, this.#init.clock.now() + JOINED_MS)
   }
 
   /** Whom we have now may be gone in a moment. */

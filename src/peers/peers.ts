@@ -230,8 +230,9 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   // What follows
 
   #onJoin(member: JoinedPeer): void {
-    const { heartbeat, planner, dialler, links } = this.#parts
+    const { heartbeat, planner, dialler, links, keeper } = this.#parts
     const id = member.peer.toString()
+    keeper.joined()
     heartbeat.liveness.add(id, member.since)
     planner.proved(id, member.since)
     links.direct(member.peer)

@@ -1,23 +1,19 @@
-import { createServer } from 'node:net'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { afterEach, describe, expect, it } from 'vitest'
 import { lineOf } from '../../dist/examples/mining-node/line.js'
 import { SeedWatch } from '../../dist/examples/mining-node/seeds.js'
 import { debugKey } from '../../dist/src/cli/debug-key.js'
 import { jsonLine } from '../../dist/src/cli/json.js'
-import { type CliEvent, Program } from '../helpers/process.js'
+import { freePort } from '../helpers/port.js'
+import { arrivalOf, type CliEvent, Program, temporaryDirectory } from '../helpers/process.js'
 
 afterEach(() => Program.killAll())
 
 /** A port where nobody listens, and the address of the seed that will. */
 async function absentSeed(): Promise<{ port: number; address: string }> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const at = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (at == null || typeof at === 'string') throw new Error('no port')
-  const id = peerIdFromPrivateKey(await debugKey(at.port))
-  return { port: at.port, address: `/ip4/127.0.0.1/tcp/${at.port}/p2p/${id}` }
+  const port = await freePort()
+  const id = peerIdFromPrivateKey(await debugKey(port))
+  return { port, address: `/ip4/127.0.0.1/tcp/${port}/p2p/${id}` }
 }
 
 const state = (wanted: string) => (event: CliEvent) => event.state === wanted
@@ -79,6 +75,32 @@ describe('a node with a seed', () => {
     expect(await node.signal('SIGINT')).toBe(0)
     expect(node.stderr).toBe('')
   }, 60_000)
+
+  it('that is killed finds its peers again without being told of any', async () => {
+    const data = await temporaryDirectory()
+    try {
+      const chain = ['--block-time', '0.5']
+      const seed = Program.seed(...chain)
+      const address = await seed.address()
+      const miner = Program.node('--mine', '--threads', '1', ...chain, '--seed', address)
+      const [minerId] = [(await miner.address()).split('/').at(-1)]
+      const first = Program.node('--data', data.path, ...chain, '--seed', address)
+      const isMiner = ({ action, peer }: CliEvent): boolean => action === 'join' && peer === minerId
+      const joined = arrivalOf(await first.event('peer', isMiner))
+      // what it knows is written a second later
+      await first.until('a block three seconds later', () =>
+        first.events.some((event) => arrivalOf(event) > joined + 3000)
+      )
+      expect(await first.signal('SIGKILL')).toBeNull()
+      expect(await seed.signal('SIGTERM')).toBe(0)
+      const again = Program.node('--data', data.path, ...chain)
+      await again.event('peer', isMiner)
+      expect(await again.signal('SIGTERM')).toBe(0)
+    } finally {
+      await Program.killAll()
+      await data.remove()
+    }
+  }, 90_000)
 
   it('has nothing to tell people when the seed is there, nor when it leaves it', async () => {
     const seed = Program.seed()
