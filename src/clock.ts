@@ -15,3 +15,21 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer)
   }
 }
+
+/**
+ * A clock that does not go back when the machine's is set back: from there it goes on as fast as that. For waits and ages, which would
+ * otherwise not end before the old time is reached again; not for what is compared with the times of others.
+ */
+export function steady(clock: Clock): Clock {
+  let last = Number.NEGATIVE_INFINITY
+  let ahead = 0
+  return {
+    now() {
+      const now = clock.now()
+      if (now + ahead < last) ahead = last - now
+      last = now + ahead
+      return last
+    },
+    after: (ms, task) => clock.after(ms, task)
+  }
+}

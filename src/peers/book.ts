@@ -107,7 +107,7 @@ export class AddressBook {
    * full of peers that are worth keeping.
    */
   learn(id: string, given: readonly string[], now: number, { source, seq }: Hint): Entry | undefined {
-    const addresses = [...new Set(given)].filter((address) => address.length <= MAX_ADDRESS_LENGTH)
+    const addresses = [...new Set(given)].slice(0, 4 * MAX_ADDRESSES).filter(isUsable)
     const entry = this.#entries.get(id)
     if (entry == null) {
       if (addresses.length === 0) return undefined
@@ -241,6 +241,15 @@ export class AddressBook {
     this.#fresh.remove(entry.id)
     this.#tried.add(bucket, entry.id)
     this.#changed.add(entry.id)
+  }
+}
+
+/** Whether an address can be read again: discovery modules tell of what they like. */
+function isUsable(address: string): boolean {
+  try {
+    return address.length <= MAX_ADDRESS_LENGTH && groupOf(multiaddr(address)) !== ''
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Connection, Logger, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { type Clock, systemClock } from '../clock.js'
+import { type Clock, steady, systemClock } from '../clock.js'
 import type { Fault } from '../errors.js'
 import type { GoodbyeCode } from '../status/index.js'
 import { Archive } from './archive.js'
@@ -88,7 +88,7 @@ export class Parts {
     const { connectionManager, peerId: self, datastore } = components
     const { target, maxInbound, rules, ping } = settings
     const { log } = hub
-    const clock = init.clock ?? systemClock
+    const clock = steady(init.clock ?? systemClock)
     const random = init.random ?? Math.random
     const signal = (): AbortSignal => hub.signal()
     const spawn = (task: Promise<unknown>): void => hub.spawn(task)

@@ -143,11 +143,12 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     if (this.#awake.signal.aborted) return
     const { keeper } = this.#parts
     keeper.note()
-    this.#awake.abort(new Error('suspended'))
+    const sleep = this.#awake
+    sleep.abort(new Error('suspended'))
     this.#cancelTick?.()
     const { connectionManager } = this.#components
-    // one more round for those that were on their way in
-    for (let round = 0; round < 2; round++) {
+    // one more round for those that were on their way in; resuming meanwhile ends it
+    for (let round = 0; round < 2 && this.#awake === sleep; round++) {
       const peers = new Set(connectionManager.getConnections().map(({ remotePeer }) => remotePeer.toString()))
       await Promise.all(
         [...peers].map((id) => this.disconnect(peerIdFromString(id), GOODBYE.shuttingDown, 'suspended'))

@@ -73,6 +73,13 @@ describe('entries', () => {
     expect(book.entries.size).toBe(0)
   })
 
+  test('what can be read as an address is kept of what somebody says are his', () => {
+    const book = new AddressBook()
+    expect(book.learn('a', ['nowhere', '/ip4/999.1.1.1/tcp/1', '/nonsense/7', ''], 0, HINT)).toBeUndefined()
+    expect(book.learn('a', ['nowhere', '/ip4/8.8.8.8/tcp/1'], 0, HINT)?.addresses).toEqual(['/ip4/8.8.8.8/tcp/1'])
+    expect(book.learn('a', ['nowhere'], 1, { ...HINT, seq: 1n })?.addresses).toEqual(['/ip4/8.8.8.8/tcp/1'])
+  })
+
   test('names of peers that mean something to JavaScript are names like others', () => {
     const book = new AddressBook()
     for (const id of ['__proto__', 'constructor', 'toString']) {

@@ -273,6 +273,16 @@ describe('suspending', () => {
     await until('the other', () => joined(host, other))
   })
 
+  test('is over as soon as it is resumed, though not all is closed yet', async () => {
+    const { host, other } = await pair()
+    const suspended = host.services.peers.suspend()
+    host.services.peers.resume()
+    await suspended
+    await until('the other', () => joined(host, other))
+    const third = await makeHost({ seeds: [addressOf(host)] })
+    await until('a third', () => joined(host, third))
+  })
+
   test('ends with the node, twice or never resumed', async () => {
     const { host, other } = await pair()
     await host.services.peers.suspend()
