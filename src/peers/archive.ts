@@ -23,76 +23,113 @@ export interface ArchiveInit {
 
 /**
  * Keeps the book, the bans and the anchors in libp2p's datastore. A node works without what it holds: what cannot be read is set aside
- * under `damaged/` and told, what cannot be written is tried again. One write at a time.
+ * under `damaged/` and told, what cannot be written is tried again. Nothing is written before all was read. One write at a time.
  */
 export class Archive {
   readonly #init: ArchiveInit
+  /** Names of the records that differ from the store's. */
   readonly #unsaved = new Set<string>()
+  #loading: Promise<void> | undefined
   #writing: Promise<void> | undefined
   #anchors: string[] = []
-  #isFailing = false
+  #isLoaded = false
+  /** What was last told to be wrong, until it works again. */
+  #trouble: string | undefined
 
   constructor(init: ArchiveInit) {
     this.#init = init
   }
 
-  /** Fills book and bans. Answers the anchors. Does not reject. */
+  /** Fills book and bans. Answers the anchors. Does not reject: a store that cannot be read is read at the next save. */
   async load(now: number): Promise<string[]> {
-    const { book, bans } = this.#init
-    const damaged: string[] = []
-    try {
-      const kept = new Map<string, Uint8Array>()
-      for await (const { key, value } of this.#init.datastore.query({ prefix: `${ROOT}/` })) {
-        kept.set(key.toString().slice(ROOT.length + 1), value)
-      }
-      const take = <T>(name: string, read: (bytes: Uint8Array) => T): T | undefined => {
-        const bytes = kept.get(name)
-        try {
-          return bytes == null ? undefined : read(bytes)
-        } catch (err) {
-          this.#init.log('%s is damaged - %e', name, err)
-          damaged.push(name)
-          return undefined
-        }
-      }
-      const names = [...kept.keys()]
-      book.rekey(take('secret', readSecret) ?? (await this.#makeSecret()))
-      const entries = names.filter((name) => name.startsWith('book/')).flatMap((name) => take(name, readEntry) ?? [])
-      // those that proved themselves first: they have the right of way into the tables
-      for (const { entry, tried } of entries.sort((a, b) => Number(b.tried) - Number(a.tried))) {
-        if (!book.restore(entry, tried, now)) this.#unsaved.add(`book/${entry.id}`)
-      }
-      for (const name of names.filter((one) => one.startsWith('bans/'))) {
-        const ban = take(name, readBan)
-        if (ban != null) bans.add(ban, now)
-      }
-      this.#anchors = take('anchors', readAnchors) ?? []
-      book.takeChanges()
-      bans.takeChanges()
-      if (damaged.length > 0) await this.#setAside(damaged, kept)
-    } catch (err) {
-      this.#init.warn(`what was kept of peers cannot be read: ${textOf(err)}`)
-    }
+    await this.#attempt('what was kept of peers cannot be read', () => this.#load(now))
     return this.#anchors
   }
 
   /** Writes what has changed. Resolves when it is written, or could not be; does not reject. */
-  save(anchors: readonly string[]): Promise<void> {
-    const { book, bans } = this.#init
-    for (const id of book.takeChanges()) this.#unsaved.add(`book/${id}`)
-    for (const what of bans.takeChanges()) this.#unsaved.add(banName(what))
+  save(anchors: readonly string[], now: number): Promise<void> {
+    this.#collect()
     if (anchors.join() !== this.#anchors.join()) {
       this.#anchors = [...anchors]
       this.#unsaved.add('anchors')
     }
-    if (this.#unsaved.size === 0) return this.#writing ?? Promise.resolve()
-    this.#writing ??= this.#write().finally(() => {
+    if (this.#isLoaded && this.#unsaved.size === 0) return this.#writing ?? Promise.resolve()
+    this.#writing ??= this.#attempt('what is known of peers cannot be kept', () => this.#write(now)).finally(() => {
       this.#writing = undefined
     })
     return this.#writing
   }
 
-  async #write(): Promise<void> {
+  #collect(): void {
+    for (const id of this.#init.book.takeChanges()) this.#unsaved.add(`book/${id}`)
+    for (const what of this.#init.bans.takeChanges()) this.#unsaved.add(banName(what))
+  }
+
+  /** Tells once what is wrong, and again after it has worked. */
+  async #attempt(problem: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task()
+      this.#trouble = undefined
+    } catch (err) {
+      if (this.#trouble !== problem) this.#init.warn(`${problem}: ${textOf(err)}`)
+      this.#trouble = problem
+    }
+  }
+
+  /** Once at a time: a save may come while the first load is still under way. */
+  #load(now: number): Promise<void> {
+    this.#loading ??= this.#read(now).finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #read(now: number): Promise<void> {
+    const kept = new Map<string, Uint8Array>()
+    for await (const { key, value } of this.#init.datastore.query({ prefix: `${ROOT}/` })) {
+      kept.set(key.toString().slice(ROOT.length + 1), value)
+    }
+    const secret = kept.has('secret') ? undefined : await this.#makeSecret()
+    if (secret != null) kept.set('secret', secret)
+    const damaged = this.#take(kept, now)
+    this.#isLoaded = true
+    if (damaged.length > 0) await this.#setAside(damaged, kept)
+  }
+
+  /** Fills book and bans from what was read, and answers the names of what could not be. Takes no time in which others could write. */
+  #take(kept: ReadonlyMap<string, Uint8Array>, now: number): string[] {
+    const { book, bans, log } = this.#init
+    const damaged: string[] = []
+    const read = <T>(name: string, decode: (bytes: Uint8Array) => T): T[] => {
+      const bytes = kept.get(name)
+      try {
+        return bytes == null ? [] : [decode(bytes)]
+      } catch (err) {
+        log('%s is damaged - %e', name, err)
+        damaged.push(name)
+        return []
+      }
+    }
+    const readAll = <T>(folder: string, decode: (bytes: Uint8Array) => T): T[] =>
+      [...kept.keys()].filter((name) => name.startsWith(`${folder}/`)).flatMap((name) => read(name, decode))
+
+    // what is new in memory, when this comes late, is not in the store yet; what is taken now is
+    this.#collect()
+    for (const secret of read('secret', readSecret)) book.rekey(secret)
+    // those that proved themselves first: they have the right of way into the tables
+    const entries = readAll('book', readEntry).sort((a, b) => Number(b.tried) - Number(a.tried))
+    const homeless = entries.filter(({ entry, tried }) => !book.restore(entry, tried, now))
+    for (const ban of readAll('bans', readBan)) bans.add(ban, now)
+    this.#anchors = read('anchors', readAnchors)[0] ?? []
+    book.takeChanges()
+    bans.takeChanges()
+    for (const { entry } of homeless) this.#unsaved.add(`book/${entry.id}`)
+    book.sweep(now)
+    return damaged
+  }
+
+  async #write(now: number): Promise<void> {
+    if (!this.#isLoaded) await this.#load(now)
     // what comes up meanwhile goes with the next batch; after a failure everything waits for the next call
     while (this.#unsaved.size > 0) {
       const names = [...this.#unsaved]
@@ -101,12 +138,9 @@ export class Archive {
         const batch = this.#init.datastore.batch()
         for (const name of names) this.#put(batch, name)
         await batch.commit()
-        this.#isFailing = false
       } catch (err) {
         for (const name of names) this.#unsaved.add(name)
-        if (!this.#isFailing) this.#init.warn(`what is known of peers cannot be kept: ${textOf(err)}`)
-        this.#isFailing = true
-        return
+        throw err
       }
     }
   }
@@ -135,6 +169,7 @@ export class Archive {
     return { id, addresses, seq: seq?.toString(), source, seenAt, provenAt, failures, endedAt, tried: book.isTried(id) }
   }
 
+  /** Where it cannot be kept, the tables are arranged anew at the next start. */
   async #makeSecret(): Promise<Uint8Array> {
     const secret = crypto.getRandomValues(new Uint8Array(SECRET_BYTES))
     try {
@@ -151,8 +186,7 @@ export class Archive {
     for (const name of kept.keys()) if (name.startsWith('damaged/')) batch.delete(keyOf(name))
     for (const name of names) {
       batch.put(keyOf(`damaged/${encodeURIComponent(name)}`), kept.get(name) ?? new Uint8Array())
-      // a secret was made anew in its place
-      if (name !== 'secret') batch.delete(keyOf(name))
+      batch.delete(keyOf(name))
     }
     await batch.commit()
     const what = names.length === 1 ? names[0] : `${names.length} records, ${names[0]} among them,`

@@ -62,7 +62,7 @@ export class Bans {
   add(ban: Ban, now: number): void {
     const known = this.#bans.get(ban.what)
     if (known != null && known.until > now && !ban.byHand && (known.byHand || known.until >= ban.until)) return
-    if (known == null && this.#bans.size >= this.#max) this.#makeRoom(now)
+    if (known == null && this.#bans.size >= this.#max && !this.#makeRoom(ban, now)) return
     this.#bans.set(ban.what, { ...ban, reason: ban.reason.slice(0, MAX_REASON) })
     if (ban.kind === 'prefix') this.#prefixes.set(ban.what, parsePrefix(ban.what))
     this.#changed.add(ban.what)
@@ -70,9 +70,10 @@ export class Bans {
 
   /** True when there was one. */
   lift(what: string): boolean {
+    if (!this.#bans.delete(what)) return false
     this.#prefixes.delete(what)
     this.#changed.add(what)
-    return this.#bans.delete(what)
+    return true
   }
 
   peer(id: string, now: number): Ban | undefined {
@@ -110,14 +111,16 @@ export class Bans {
     for (const what of this.#bans.keys()) this.#inForce(what, now)
   }
 
-  #makeRoom(now: number): void {
+  /** Of those for faults the one that ends first goes; for one by hand, if need be, the first to end of those. */
+  #makeRoom({ byHand }: Ban, now: number): boolean {
     this.#sweep(now)
-    if (this.#bans.size < this.#max) return
+    if (this.#bans.size < this.#max) return true
     let first: Ban | undefined
     for (const ban of this.#bans.values()) {
+      if (ban.byHand && !byHand) continue
       if (first == null || (first.byHand && !ban.byHand) || (first.byHand === ban.byHand && ban.until < first.until))
         first = ban
     }
-    if (first != null) this.lift(first.what)
+    return first != null && this.lift(first.what)
   }
 }

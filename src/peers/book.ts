@@ -1,6 +1,8 @@
+import { peerIdFromString } from '@libp2p/peer-id'
 import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { equalBytes } from '../hex.js'
 import { Buckets, Placing } from './buckets.js'
-import { groupOf } from './ip.js'
+import { groupOf } from './group.js'
 
 const HOUR = 3_600_000
 /** Not seen for this long: forgotten. Bitcoin Core's horizon. */
@@ -19,6 +21,8 @@ export interface Entry {
   addresses: string[]
   /** Of the best address. */
   group: string
+  /** The address at which it answered us last. */
+  worked: string | undefined
   /** Sequence number of the signed record that the addresses come from; newer records replace them. */
   seq: bigint | undefined
   /** Who told us of it first, as a group of addresses. */
@@ -115,16 +119,18 @@ export class AddressBook {
       return this.#place(made, now) ? made : undefined
     }
     entry.seenAt = Math.max(entry.seenAt, now)
+    this.touch(id)
     if (addresses.length === 0) return entry
     const pinned = this.#pinned.get(id) ?? []
     if (seq != null) {
-      if (entry.seq != null && seq < entry.seq) return entry
+      if (entry.seq != null && seq <= entry.seq) return entry
       entry.seq = seq
-      moved(entry, bounded(pinned, addresses))
+      // what it says of itself in the first place may be a lie, where it answered is not
+      const proven = addresses.filter((address) => address === entry.worked)
+      moved(entry, bounded([...proven, ...pinned], addresses))
     } else if (entry.seq == null) {
       moved(entry, bounded(pinned, [...entry.addresses, ...addresses]))
     }
-    this.touch(id)
     return entry
   }
 
@@ -132,35 +138,52 @@ export class AddressBook {
   restore(entry: Entry, tried: boolean, now: number): boolean {
     if (this.#entries.has(entry.id)) return true
     // the clock may have been set back
-    entry.seenAt = Math.min(entry.seenAt, now)
     entry.endedAt = Math.min(entry.endedAt, now)
-    if (entry.seenAt < now - HORIZON_MS || !this.#place(entry, now)) return false
-    if (tried) this.#promote(entry, now)
+    if (!this.#place(entry, now)) return false
+    if (tried) this.#promote(entry, entry.group, now)
     return true
   }
 
-  /** A new secret: for an empty book that is about to be restored. */
+  /** The secret that was kept, for a book that is about to be restored; one that is in use already keeps its own. */
   rekey(secret: Uint8Array): void {
-    this.#placing = new Placing(secret)
+    if (this.#fresh.size + this.#tried.size === 0) this.#placing = new Placing(secret)
   }
 
-  /** It proved to be the peer that it claims to be. `answered`: to a dial of ours, and so at this address. */
-  proved(id: string, now: number, answered: boolean): void {
+  /** It proved to be the peer that it claims to be. `group`: of the address at which it answered a dial of ours, if it did. */
+  proved(id: string, now: number, group?: string): void {
     const entry = this.#entries.get(id)
     if (entry == null) return
     entry.provenAt = now
     entry.seenAt = Math.max(entry.seenAt, now)
     entry.error = undefined
     this.touch(id)
-    if (answered && this.#fresh.has(id)) this.#promote(entry, now)
+    if (group != null && this.#fresh.has(id)) this.#promote(entry, group, now)
   }
 
   /** An address that has just worked goes first. */
   worked(id: string, address: string): void {
     const entry = this.#entries.get(id)
     if (entry == null) return
+    entry.worked = address
     moved(entry, bounded([address, ...(this.#pinned.get(id) ?? [])], entry.addresses))
     this.touch(id)
+  }
+
+  /** Where it is dialled: at the addresses of one group, the best, so that what counts for variety is what is dialled. A seed: everywhere. */
+  targets(id: string): string[] {
+    const entry = this.#entries.get(id)
+    if (entry == null) return []
+    return entry.seed
+      ? entry.addresses
+      : entry.addresses.filter((address) => groupOf(multiaddr(address)) === entry.group)
+  }
+
+  /** It was not there: the addresses of another group have their turn. */
+  missed(id: string): void {
+    const entry = this.#entries.get(id)
+    if (entry == null || entry.seed) return
+    const tried = new Set(this.targets(id))
+    moved(entry, [...entry.addresses.filter((address) => !tried.has(address)), ...tried])
   }
 
   /** Something of it was changed that is to be remembered. */
@@ -192,8 +215,14 @@ export class AddressBook {
     return undefined
   }
 
-  /** Forgets who was not seen within the horizon. */
-  sweep(now: number): void {
+  /**
+   * Forgets who was not seen within the horizon, counted from when anybody was: we may have been away for longer, or the clock may have
+   * been wrong.
+   */
+  sweep(wall: number): void {
+    let newest = Number.NEGATIVE_INFINITY
+    for (const { seenAt } of this.#entries.values()) newest = Math.max(newest, seenAt)
+    const now = Math.min(wall, newest)
     for (const { id, seenAt } of this.#entries.values()) {
       if (seenAt < now - HORIZON_MS && !this.#keeps(id)) this.remove(id)
     }
@@ -230,17 +259,16 @@ export class AddressBook {
   }
 
   /** From `new` to `tried`, unless its place there is held by one that is known to be good. */
-  #promote(entry: Entry, now: number): void {
-    const bucket = this.#placing.tried(entry.id, entry.group)
-    if (this.#tried.isFull(bucket)) {
-      const rival = this.#entries.get(this.#tried.of(bucket)[this.#placing.rival(entry.id)] ?? '')
-      if (rival == null || this.#keeps(rival.id) || now - (rival.provenAt ?? 0) < REPLACEABLE_MS) return
-      this.#tried.remove(rival.id)
-      if (!this.#place(rival, now)) this.remove(rival.id)
-    }
+  #promote(entry: Entry, group: string, now: number): void {
+    const bucket = this.#placing.tried(entry.id, group)
+    const rivalId = this.#tried.isFull(bucket) ? this.#tried.of(bucket)[this.#placing.rival(entry.id)] : undefined
+    const rival = this.#entries.get(rivalId ?? '')
+    if (rival != null && (this.#keeps(rival.id) || now - (rival.provenAt ?? 0) < REPLACEABLE_MS)) return
     this.#fresh.remove(entry.id)
+    if (rivalId != null) this.#tried.remove(rivalId)
     this.#tried.add(bucket, entry.id)
     this.#changed.add(entry.id)
+    if (rival != null && !this.#place(rival, now)) this.remove(rival.id)
   }
 }
 
@@ -276,13 +304,25 @@ export function unknown(id: string, seed: boolean, addresses: string[], now: num
       seenAt: now,
       provenAt: undefined
     },
+    worked: undefined,
     ...{ failures: 0, endedAt: 0, waitMs: 0, heldUntil: 0, error: undefined }
   }
 }
 
-/** Addresses as the book keeps them, each with the peer's ID. */
+/**
+ * Addresses as the book keeps them, each with the peer's ID. What ends in the ID of another is left out, and what cannot be written as text
+ * and read again: an address is bytes to its sender, and some bytes make no text, or that of another address.
+ */
 export function named(addresses: readonly Multiaddr[], id: string): string[] {
-  return addresses.map((address) =>
-    address.getComponents().at(-1)?.code === CODE_P2P ? address.toString() : `${address.toString()}/p2p/${id}`
-  )
+  return addresses.flatMap((address) => {
+    try {
+      const last = address.getComponents().at(-1)
+      const isNamed = last?.code === CODE_P2P
+      if (isNamed && peerIdFromString(last.value ?? '').toString() !== id) return []
+      const text = address.toString()
+      return equalBytes(multiaddr(text).bytes, address.bytes) ? [isNamed ? text : `${text}/p2p/${id}`] : []
+    } catch {
+      return []
+    }
+  })
 }

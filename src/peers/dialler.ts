@@ -54,21 +54,28 @@ export class Dialler {
     const cancel = clock.after(DIAL_MS, () => deadline.abort(new Error(`no connection within ${DIAL_MS / 1000} s`)))
     try {
       const connection = await connectionManager.openConnection(
-        entry.addresses.map((address) => multiaddr(address)),
+        book.targets(id).map((address) => multiaddr(address)),
         {
           signal: AbortSignal.any([signal, deadline.signal])
         }
       )
+      if (connection.remotePeer.toString() !== id) throw new Error(`${connection.remotePeer} answers in its place`)
       // it may become a direct one by itself; dialling once more would only make another of its kind
       if (connection.limits != null) throw new Error('it can be reached through a relay only')
+      // of a success that leaves no link there would be no end: it would be due again at once
+      if (!planner.isLinked(id)) throw new Error('the connection closed at once')
       planner.dialled(id)
       if (connection.direction === 'outbound') book.worked(id, connection.remoteAddr.toString())
       this.#init.onDialled(true)
       return connection
     } catch (err) {
+      if (signal.aborted) {
+        planner.abandoned(id)
+        return undefined
+      }
       planner.failed(id, clock.now(), deadline.signal.aborted ? textOf(deadline.signal.reason) : textOf(err))
       this.#init.onDialled(false)
-      if (!signal.aborted) this.lost(id, entry.error ?? 'failed')
+      this.lost(id, entry.error ?? 'failed')
       return undefined
     } finally {
       cancel()

@@ -1,15 +1,20 @@
-import type { MultiaddrConnection, PeerId } from '@libp2p/interface'
+import type { Connection, MultiaddrConnection, PeerId } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Guard } from './gater.js'
-import { ipOf } from './ip.js'
+import { hostOf } from './group.js'
 import type { Judge } from './judge.js'
 import type { Planner } from './planner.js'
 import { scopeOf } from './scope.js'
 import { isDirect, weAreLower } from './survivor.js'
 
-/** Inbound connections from one public address that have not joined yet: so that one host does not hold all places before the door. */
-export const MAX_STRANGERS_PER_ADDRESS = 8
+/**
+ * Inbound connections from one public IPv4 address or IPv6 /64 that have not led to a peer yet: so that one host does not hold all places
+ * before the door.
+ */
+export const MAX_STRANGERS_PER_HOST = 8
+/** Connections that a peer may have open when it opens another: an old one that is dead, and one that crossed ours. */
+export const MAX_PER_PEER = 2
 
 export interface DoorInit {
   self: PeerId
@@ -20,7 +25,8 @@ export interface DoorInit {
   limit: number
   /** Nobody comes in, and nobody is dialled. */
   isShut(): boolean
-  isMember(id: string): boolean
+  /** Not identified, or to somebody who has not joined. */
+  isStranger(connection: Connection): boolean
   /** A peer called although a connection to it stands: is that one dead? */
   onDoubt(peer: PeerId): void
 }
@@ -49,7 +55,7 @@ export class Door implements Guard {
   denyInboundConnection({ remoteAddr }: MultiaddrConnection): boolean {
     const { isShut, judge, planner, limit } = this.#init
     if (isShut() || planner.inbound >= limit || judge.objection(remoteAddr) != null) return true
-    return scopeOf(remoteAddr) === 'public' && this.#strangersAt(ipOf(remoteAddr)) >= MAX_STRANGERS_PER_ADDRESS
+    return scopeOf(remoteAddr) === 'public' && this.#strangersAt(hostOf(remoteAddr)) >= MAX_STRANGERS_PER_HOST
   }
 
   denyOutboundConnection(_peer: PeerId, { remoteAddr }: MultiaddrConnection): boolean {
@@ -64,8 +70,13 @@ export class Door implements Guard {
     if (this.denyDialPeer(peer)) return true
     const { self, connectionManager, planner, onDoubt } = this.#init
     const id = peer.toString()
+    const links = connectionManager.getConnections(peer).filter(isDirect)
+    if (links.length >= MAX_PER_PEER) {
+      onDoubt(peer)
+      return true
+    }
     if (!weAreLower(self, peer)) return false
-    if (connectionManager.getConnections(peer).some((link) => isDirect(link) && link.direction === 'outbound')) {
+    if (links.some(({ direction }) => direction === 'outbound')) {
       onDoubt(peer)
       return true
     }
@@ -76,17 +87,21 @@ export class Door implements Guard {
     return dialling
   }
 
-  /** Many may have been on their way when the last place was taken. */
+  /** Many may have been on their way when the last place was taken, or when that peer was banned. */
   denyInboundUpgradedConnection(peer: PeerId): boolean {
     const { planner, limit } = this.#init
-    return planner.inbound >= limit && !planner.isLinked(peer.toString())
+    return this.denyDialPeer(peer) || (planner.inbound >= limit && !planner.isLinked(peer.toString()))
   }
 
-  #strangersAt(ip: string | undefined): number {
-    const { connectionManager, isMember } = this.#init
+  denyOutboundUpgradedConnection(peer: PeerId): boolean {
+    return this.denyDialPeer(peer)
+  }
+
+  #strangersAt(host: string | undefined): number {
+    const { connectionManager, isStranger } = this.#init
     return connectionManager
       .getConnections()
-      .filter(({ direction, remoteAddr }) => direction === 'inbound' && ip != null && ipOf(remoteAddr) === ip)
-      .filter(({ remotePeer }) => !isMember(remotePeer.toString())).length
+      .filter(({ direction, remoteAddr }) => direction === 'inbound' && host != null && hostOf(remoteAddr) === host)
+      .filter(isStranger).length
   }
 }

@@ -11,7 +11,7 @@ export interface Guest {
   useful: number
 }
 
-/** Whose turn comes within this time after joining stays, and the newcomer goes: it is to have the time to ask for other peers. */
+/** Whose turn comes within this time after joining stays, and a newcomer of its kind goes: it is to have the time to ask for other peers. */
 export const SETTLING_MS = 5000
 /** The part of the guests that each kind of merit protects. Bitcoin Core protects 4 to 8 of about 114 by each of five. */
 const SHARE = 8
@@ -22,9 +22,14 @@ const SHARE = 8
  * safe for the network that they come from, for their round trip and for what they brought, then half of the rest for having been here
  * longest. Of those left the youngest goes, from the group that has most. Undefined when nobody may go.
  *
- * `rank` orders the groups in a way that nobody outside can foresee.
+ * `rank` orders the groups in a way that nobody outside can foresee; `newcomer` is the group of who is to get in.
  */
-export function evictee(guests: readonly Guest[], now: number, rank: (group: string) => number): string | undefined {
+export function evictee(
+  guests: readonly Guest[],
+  now: number,
+  rank: (group: string) => number,
+  newcomer: string
+): string | undefined {
   const share = Math.floor(guests.length / SHARE)
   let left = spare(guests, onePerGroup(guests, rank).slice(0, share))
   left = spare(
@@ -43,8 +48,11 @@ export function evictee(guests: readonly Guest[], now: number, rank: (group: str
   const youngest = (members: readonly Guest[]): number => Math.max(...members.map(({ since }) => since))
   const [crowd] = [...groups.values()].sort((a, b) => b.length - a.length || youngest(b) - youngest(a))
   const choice = crowd?.reduce((young, guest) => (guest.since > young.since ? guest : young))
-  // nobody else goes in its place: who comes fast enough would push everyone out
-  return choice == null || now - choice.since < SETTLING_MS ? undefined : choice.id
+  if (choice == null || now - choice.since >= SETTLING_MS) return choice?.id
+  // nobody else goes in its place: who comes fast enough would push everyone out. It goes itself for somebody of a rarer group: otherwise
+  // one who comes again and again would keep everyone out
+  const sizeOf = (group: string): number => guests.filter((guest) => guest.group === group).length
+  return sizeOf(newcomer) < sizeOf(choice.group) ? choice.id : undefined
 }
 
 /** The longest-standing of each group, groups in the secret order. */

@@ -11,6 +11,7 @@ export interface Guard {
   denyInboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyOutboundEncryptedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
   denyInboundUpgradedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
+  denyOutboundUpgradedConnection(peer: PeerId, connection: MultiaddrConnection): boolean
 }
 
 type Hook = keyof Guard
@@ -21,7 +22,8 @@ const HOOKS: readonly Hook[] = [
   'denyOutboundConnection',
   'denyInboundEncryptedConnection',
   'denyOutboundEncryptedConnection',
-  'denyInboundUpgradedConnection'
+  'denyInboundUpgradedConnection',
+  'denyOutboundUpgradedConnection'
 ]
 
 const guarded = new WeakSet<ConnectionGater>()

@@ -95,7 +95,18 @@ export class Introductions {
     if (bytes.byteLength > MAX_RECORD_BYTES) return
     this.#records.delete(id)
     this.#records.set(id, { bytes, addresses })
-    trim(this.#records, MAX_RECORDS)
+    if (this.#records.size > MAX_RECORDS) this.#forgetOne()
+  }
+
+  /** Of those least worth being introduced the oldest: who comes and goes under ever new names does not push out those who stay. */
+  #forgetOne(): void {
+    let least: { id: string; rank: number } | undefined
+    for (const id of this.#records.keys()) {
+      const rank = this.#init.rank(id)
+      if (least == null || rank < least.rank) least = { id, rank }
+      if (rank === 0) break
+    }
+    if (least != null) this.#records.delete(least.id)
   }
 
   /** Whether this peer gave us its record. */

@@ -2,7 +2,7 @@ import type { IpNet } from '@chainsafe/netmask'
 import type { Logger } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.js'
-import type { Fault } from '../errors.js'
+import { ConfigError, type Fault } from '../errors.js'
 import { type Ban, Bans, subjectOf } from './bans.js'
 import { ADDRESS_BAN_MS, Ledger, SHUN_MS } from './faults.js'
 import { covers, ipOf } from './ip.js'
@@ -55,10 +55,12 @@ export class Judge {
   /**
    * Keeps a peer, an address or a prefix out, by hand.
    *
-   * @throws ConfigError for what is none of them
+   * @throws ConfigError for what is none of them, and for options that cannot work
    */
   ban(what: string, { ms = BAN_BY_HAND_MS, reason = 'by hand' }: { ms?: number; reason?: string } = {}): Ban {
     const now = this.#init.clock.now()
+    if (typeof ms !== 'number' || !(ms > 0)) throw new ConfigError('ms', `${ms} is not a time in ms above 0`)
+    if (typeof reason !== 'string') throw new ConfigError('reason', 'is not a text')
     const ban = { ...subjectOf(what), until: now + ms, reason, byHand: true }
     this.bans.add(ban, now)
     return ban
@@ -83,12 +85,19 @@ export class Judge {
   objection(address: Multiaddr): string | undefined {
     const ip = ipOf(address)
     const { allow, deny } = this.#init.rules
-    if (ip == null) return allow.length > 0 && scopeOf(address) === 'public' ? 'only addresses are allowed' : undefined
+    if (ip == null) {
+      if (scopeOf(address) === 'none' && isName(address)) return 'it is a number in the place of a name'
+      return allow.length > 0 && scopeOf(address) === 'public' ? 'only addresses are allowed' : undefined
+    }
     if (deny.some((prefix) => covers(prefix, ip))) return `${ip} is denied`
     if (allow.length > 0 && !allow.some((prefix) => covers(prefix, ip))) return `${ip} is not among those allowed`
     const ban = this.bans.address(ip, this.#init.clock.now())
     return ban == null ? undefined : `${ban.what} is banned: ${ban.reason}`
   }
+}
+
+function isName(address: Multiaddr): boolean {
+  return address.getComponents()[0]?.name.startsWith('dns') === true
 }
 
 /** IP addresses that belong to one host in the whole world, as far as one can tell: never loopback, private or a relay's. */

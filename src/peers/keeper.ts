@@ -75,6 +75,6 @@ export class Keeper {
   /** Writes what has changed. Does not reject. */
   save(): Promise<void> {
     this.note()
-    return this.#init.archive.save(this.#anchors)
+    return this.#init.archive.save(this.#anchors, this.#init.clock.now())
   }
 }

@@ -5,7 +5,7 @@ import { pause } from './pause.js'
 import type { IdentifyPort } from './siblings.js'
 import { isDirect, survivorOf } from './survivor.js'
 
-/** A connection that is not identified by then belongs to nobody and is closed. identify itself gives up after 5 s. */
+/** Whose connection has not led to a peer of ours by then is a stranger and is closed. identify gives up after 5 s, status after 10. */
 export const IDENTIFY_MS = 15_000
 /** How long closing may take before a connection is cut. */
 const CLOSE_MS = 1000
@@ -27,6 +27,7 @@ export interface LinksInit {
   signal(): AbortSignal
   /** Takes care of work that goes on by itself. It does not reject. */
   spawn(task: Promise<unknown>): void
+  isMember(id: string): boolean
   /** This one stays, the others to the same peer are being closed. */
   onSurvivor(connection: Connection): void
 }
@@ -51,7 +52,6 @@ export class Links {
   }
 
   identified(connection: Connection): void {
-    this.#strangers.delete(connection)
     this.#identified.add(connection)
     this.#settle(connection.remotePeer)
   }
@@ -78,16 +78,23 @@ export class Links {
     }
   }
 
-  /** Closes what was not identified in time. */
+  /** Closes what has not been identified in time, or to somebody who has not joined. A link through a relay need not join. */
   sweep(): void {
-    const limit = this.#init.clock.now() - IDENTIFY_MS
+    const { clock, isMember, spawn } = this.#init
+    const limit = clock.now() - IDENTIFY_MS
     for (const [connection, since] of this.#strangers) {
-      if (connection.status !== 'open') this.#strangers.delete(connection)
-      else if (since <= limit) {
+      const hasJoined = connection.limits != null || isMember(connection.remotePeer.toString())
+      if (connection.status !== 'open' || (hasJoined && this.#identified.has(connection))) {
         this.#strangers.delete(connection)
-        this.#init.spawn(this.close(connection))
+      } else if (since <= limit) {
+        this.#strangers.delete(connection)
+        spawn(this.close(connection))
       }
     }
+  }
+
+  isIdentified(connection: Connection): boolean {
+    return this.#identified.has(connection)
   }
 
   clear(): void {

@@ -1,10 +1,10 @@
-import type { Connection, IdentifyResult, Libp2pEvents, PeerId, PeerInfo } from '@libp2p/interface'
+import type { Connection, IdentifyResult, Libp2pEvents, Logger, PeerId, PeerInfo } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
 import type { Clock } from '../clock.js'
 import { type AddressBook, named } from './book.js'
 import type { Dialler } from './dialler.js'
+import { sourceOf } from './group.js'
 import type { Inquiry } from './inquiry.js'
-import { sourceOf } from './ip.js'
 import type { Links } from './links.js'
 import type { Planner } from './planner.js'
 import type { Roster } from './roster.js'
@@ -25,12 +25,18 @@ export interface ObserverInit {
   inquiry(): Inquiry | undefined
   /** Why we part from this peer, if we do. */
   reasonOf(id: string): string | undefined
+  isStopping(): boolean
   heard(peer: PeerId): void
+  /** Why this connection may not stand: banned, or nobody is let in. */
+  objection(connection: Connection): string | undefined
+  log: Logger
   /** Something changed: look whom to dial. */
   look(): void
 }
 
-/** Tells the parts what happens in libp2p and in status. Its listeners do not throw: that would end the process. */
+type Listener<Detail> = (event: CustomEvent<Detail>) => void
+
+/** Tells the parts what happens in libp2p and in status. A listener that threw would end the process: these say so and go on. */
 export class Observer {
   readonly #init: ObserverInit
   #events: TypedEventTarget<Libp2pEvents> | undefined
@@ -59,36 +65,53 @@ export class Observer {
     this.#status?.removeEventListener('join', this.#onStatusJoin)
   }
 
+  #safe<Detail>(listener: Listener<Detail>): Listener<Detail> {
+    return (event) => {
+      try {
+        listener(event)
+      } catch (err) {
+        this.#init.log.error('an event could not be taken - %e', err)
+      }
+    }
+  }
+
   close(): void {
     this.shut()
     this.#events?.removeEventListener('connection:close', this.#onClose)
     this.#status?.removeEventListener('leave', this.#onStatusLeave)
   }
 
-  readonly #onOpen = ({ detail: connection }: CustomEvent<Connection>): void => {
-    const { planner, links, clock } = this.#init
+  readonly #onOpen = this.#safe<Connection>(({ detail: connection }) => {
+    const { planner, links, clock, objection } = this.#init
     if (connection.status !== 'open') return
+    // it was on its way in when that was decided
+    const why = objection(connection)
+    if (why != null) {
+      connection.abort(new Error(why))
+      return
+    }
     links.opened(connection)
     const { remotePeer, direction, remoteAddr, limits } = connection
     const id = remotePeer.toString()
     // a link through a relay is a way to a direct one, and no peer yet; which of two direct ones counts shows when one of them goes
     if (limits == null && !planner.isLinked(id)) planner.opened(id, direction, clock.now(), remoteAddr)
-  }
+  })
 
-  readonly #onClose = ({ detail: connection }: CustomEvent<Connection>): void => {
-    const { planner, links, roster, dialler, clock, reasonOf, look } = this.#init
+  readonly #onClose = this.#safe<Connection>(({ detail: connection }) => {
+    const { planner, links, roster, dialler, clock, reasonOf, isStopping, look } = this.#init
     const id = connection.remotePeer.toString()
     const left = links.closed(connection)
     if (left != null) planner.opened(id, left.direction, clock.now(), left.remoteAddr)
     if (left != null || connection.limits != null) return
-    const reason = reasonOf(id) ?? 'the connection closed'
-    planner.closed(id, clock.now(), reason)
+    const parting = reasonOf(id)
+    const reason = parting ?? 'the connection closed'
+    planner.closed(id, clock.now(), reason, parting != null || isStopping())
     if (this.#status == null) roster.leave(id, reason)
     dialler.lost(id, reason)
     look()
-  }
+  })
 
-  readonly #onIdentify = ({ detail }: CustomEvent<IdentifyResult>): void => {
+  readonly #onIdentify = this.#safe<IdentifyResult>(({ detail }) => {
     const { book, links, roster, clock, inquiry, heard, look } = this.#init
     const { connection, peerId, signedPeerRecord } = detail
     if (connection.status !== 'open') return
@@ -102,24 +125,24 @@ export class Observer {
     if (this.#status == null && connection.limits == null) roster.join(peerId, connection)
     heard(peerId)
     look()
-  }
+  })
 
-  readonly #onDiscovery = ({ detail: { id: peer, multiaddrs } }: CustomEvent<PeerInfo>): void => {
+  readonly #onDiscovery = this.#safe<PeerInfo>(({ detail: { id: peer, multiaddrs } }) => {
     const { self, planner, book, clock, look } = this.#init
     const id = peer.toString()
     // libp2p also "discovers" whoever connects, with whatever addresses it claims: those are taken from identify, by scope
     if (peer.equals(self) || multiaddrs.length === 0 || planner.isLinked(id)) return
     book.learn(id, named(multiaddrs, id), clock.now(), { source: 'discovery' })
     look()
-  }
+  })
 
-  readonly #onStatusJoin = ({ detail }: CustomEvent<StatusPeer>): void => {
+  readonly #onStatusJoin = this.#safe<StatusPeer>(({ detail }) => {
     this.#init.roster.join(detail.peer, detail.connection, detail.role)
-  }
+  })
 
-  readonly #onStatusLeave = ({ detail }: CustomEvent<StatusLeave>): void => {
+  readonly #onStatusLeave = this.#safe<StatusLeave>(({ detail }) => {
     const id = detail.peer.toString()
     if (detail.code === TOO_MANY_PEERS) this.#init.planner.isFull(id)
     this.#init.roster.leave(id, this.#init.reasonOf(id) ?? detail.reason)
-  }
+  })
 }

@@ -19,12 +19,17 @@ const NETWORK = /^[a-z0-9-]{1,41}$/
 
 /** Throws ConfigError naming the option that cannot work. */
 export function settle(init: PeersInit): Settings {
+  for (const name of ['seeds', 'allow', 'deny'] as const) {
+    if (init[name] != null && !Array.isArray(init[name]))
+      throw new ConfigError(name, 'is not a list', { fix: `write ${name}: ['…']` })
+  }
+  if (init.ping === null) throw new ConfigError('ping', 'is null', { fix: 'leave it out, or give an object' })
   const { target = TARGET, maxInbound = MAX_INBOUND[init.role ?? 'full'], ping = {} } = init
   for (const [name, value] of Object.entries({ target, maxInbound })) number(name, value, 0, 10_000, 'peers')
   const { idleMs = 10_000, timeoutMs = 5000, misses = 3 } = ping
   for (const [name, value] of Object.entries({ idleMs, timeoutMs })) number(`ping.${name}`, value, 1, 86_400_000, 'ms')
   number('ping.misses', misses, 1, 1000, 'pings')
-  if (init.network != null && !NETWORK.test(init.network)) {
+  if (init.network != null && !(typeof init.network === 'string' && NETWORK.test(init.network))) {
     throw new ConfigError('network', `'${init.network}' does not match ${NETWORK.source}`, {
       fix: 'choose a name of small letters, digits and hyphens; all nodes have the same'
     })
@@ -46,7 +51,7 @@ function number(option: string, value: number, least: number, most: number, unit
 
 function prefix(option: string, text: string): IpNet {
   try {
-    return parsePrefix(text)
+    return parsePrefix(String(text))
   } catch (cause) {
     throw new ConfigError(option, cause instanceof Error ? cause.message : String(cause), {
       fix: 'write it like 203.0.113.0/24, 203.0.113.7 or 2001:db8::/32',

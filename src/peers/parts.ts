@@ -9,10 +9,10 @@ import { Dialler } from './dialler.js'
 import { Door } from './door.js'
 import { Farewell } from './farewell.js'
 import { scoreOf } from './faults.js'
+import { sourceOf } from './group.js'
 import { Heartbeat } from './heartbeat.js'
 import type { JoinedPeer, PeersInit, SeedReport } from './index.js'
 import { Inquiry } from './inquiry.js'
-import { sourceOf } from './ip.js'
 import { Judge } from './judge.js'
 import { Keeper } from './keeper.js'
 import { Links } from './links.js'
@@ -124,12 +124,14 @@ export class Parts {
       ...{ self, connectionManager, judge: this.judge, planner },
       limit: maxInbound + SURPLUS,
       isShut: () => hub.isAsleep(),
-      isMember: (id) => this.roster.members.has(id),
+      isStranger: (connection) =>
+        !this.links.isIdentified(connection) || !this.roster.members.has(connection.remotePeer.toString()),
       onDoubt: (peer) => spawn(this.heartbeat.probe(peer.toString(), signal()))
     })
     this.links = new Links({
       ...{ clock, self, connectionManager, signal, spawn },
       identify: () => hub.siblings().identify,
+      isMember: (id) => this.roster.members.has(id),
       onSurvivor: (connection) => {
         const { remotePeer, direction, remoteAddr } = connection
         planner.opened(remotePeer.toString(), direction, clock.now(), remoteAddr)
@@ -143,7 +145,7 @@ export class Parts {
     })
     this.roster = new Roster({
       clock,
-      hasRoom: (id) => this.turnover.makeRoom(id),
+      hasRoom: (id, remote) => this.turnover.makeRoom(id, remote),
       onJoin: (member) => hub.onJoin(member),
       onLeave: (member, reason) => hub.onLeave(member, reason),
       onSurplus: (id) => hub.dismiss(id, GOODBYE.tooMany, 'too many peers', 'surplus')
@@ -165,7 +167,11 @@ export class Parts {
     })
     this.observer = new Observer({
       ...{ clock, self, book, planner, dialler: this.dialler, links: this.links, roster: this.roster, reasonOf, look },
+      log,
       inquiry: () => hub.inquiry(),
+      isStopping: () => hub.signal().aborted,
+      objection: ({ remotePeer, remoteAddr }) =>
+        this.door.denyDialPeer(remotePeer) ? 'not let in' : this.judge.objection(remoteAddr),
       heard: (peer) => hub.heard(peer)
     })
     const warn = (text: string): void => hub.onWarning(text)

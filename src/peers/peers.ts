@@ -4,6 +4,7 @@ import { peerDiscoverySymbol, serviceCapabilities, serviceDependencies, start, s
 import { peerIdFromString } from '@libp2p/peer-id'
 import { setMaxListeners, TypedEventEmitter } from 'main-event'
 import type { Verdict } from '../chain/index.js'
+import { systemClock } from '../clock.js'
 import type { Fault } from '../errors.js'
 import type { GoodbyeCode } from '../status/index.js'
 import type { Ban } from './bans.js'
@@ -15,12 +16,15 @@ import type { Inquiry } from './inquiry.js'
 import type { PartingCause } from './metrics.js'
 import type { Settings } from './options.js'
 import { GOODBYE, Parts } from './parts.js'
+import { pause } from './pause.js'
 import { report } from './report.js'
 import { Settling } from './settling.js'
 import { type PeersComponents, type Siblings, siblings } from './siblings.js'
 
 /** How often everything is looked at again. Nothing depends on an event alone: what was missed is found at the next look. */
 const TICK_MS = 1000
+/** How long the last writing may hold up the end. */
+const LAST_SAVE_MS = 3000
 const NO_SIBLINGS: Siblings = { chain: undefined, status: undefined, identify: undefined }
 
 /** See `Peers`. Its life, and what others say to it and ask of it; `Parts` holds what it is made of. */
@@ -42,6 +46,9 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   #run = new AbortController()
   /** Aborts when we stop, and when we are suspended. */
   #awake = new AbortController()
+  /** From `afterStart` to `beforeStop`: what is dialled before is not seen, and would be dialled without end. */
+  #isRunning = false
+  #suspending: Promise<void> | undefined
   #cancelTick: (() => void) | undefined
   #lookSoon = false
 
@@ -96,7 +103,10 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#run = fresh()
     this.#awake = fresh()
     this.#siblings = siblings(this.#components)
+    const { signal } = this.#run
     await keeper.load()
+    // another service may have failed to start meanwhile
+    if (signal.aborted) return
     planner.anchor(keeper.anchors)
     observer.open(this.#components.events, this.#siblings.status)
     const chain = this.#siblings.chain?.id ?? this.#init.network
@@ -108,10 +118,13 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   }
 
   afterStart(): void {
+    if (this.#run.signal.aborted) return
+    this.#isRunning = true
     this.#tick(this.#parts.clock.now())
   }
 
   async beforeStop(): Promise<void> {
+    this.#isRunning = false
     this.#parts.keeper.note()
     this.#run.abort(new Error('the node stops'))
     this.#awake.abort(new Error('the node stops'))
@@ -124,8 +137,13 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#parts.observer.shut()
     await this.#unserve?.()
     this.#unserve = undefined
-    await Promise.all(this.#tasks)
-    await this.#parts.keeper.save()
+    const ended = Promise.all(this.#tasks).then(() => this.#parts.keeper.save())
+    const late = new AbortController()
+    const tooLong = pause(systemClock, LAST_SAVE_MS, late.signal).then(() => {
+      if (!late.signal.aborted) this.#warn(`what is known of peers was not written within ${LAST_SAVE_MS / 1000} s`)
+    })
+    await Promise.race([ended, tooLong])
+    late.abort()
   }
 
   /** The last connections close while services stop, so what is told of them is taken until now. */
@@ -139,8 +157,12 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#unguard = undefined
   }
 
-  async suspend(): Promise<void> {
-    if (this.#awake.signal.aborted) return
+  suspend(): Promise<void> {
+    if (!this.#awake.signal.aborted) this.#suspending = this.#suspend()
+    return this.#suspending ?? Promise.resolve()
+  }
+
+  async #suspend(): Promise<void> {
     const { keeper } = this.#parts
     keeper.note()
     const sleep = this.#awake
@@ -163,7 +185,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     this.#awake = fresh()
     planner.refresh(clock.now())
     planner.anchor(keeper.anchors)
-    this.#tick(clock.now())
+    if (this.#isRunning) this.#tick(clock.now())
   }
 
   flush({ signal }: AbortOptions = {}): Promise<void> {
@@ -281,7 +303,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   }
 
   #dial(): void {
-    if (this.#awake.signal.aborted) return
+    if (!this.#isRunning || this.#awake.signal.aborted) return
     const { planner, dialler } = this.#parts
     for (const id of this.#planned()) {
       this.#spawn(dialler.dial(id, this.#awake.signal).then(() => this.#look()))
@@ -296,7 +318,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
 
   /** Everyone known and due has been tried, who answered has joined or gone, and nobody is being asked for others. */
   #isSettled(): boolean {
-    if (this.#awake.signal.aborted) return true
+    if (!this.#isRunning || this.#awake.signal.aborted) return true
     const { planner, roster } = this.#parts
     if (planner.dialling.size > 0 || this.#inquiry?.isQuiet === false) return false
     return [...planner.linked].every((id) => roster.members.has(id)) && this.#planned().length === 0

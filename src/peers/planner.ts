@@ -1,7 +1,8 @@
-import type { Multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { AddressBook, Entry } from './book.js'
-import { Choice } from './choice.js'
-import { groupOf } from './ip.js'
+import { Choice, SEED_SLOTS } from './choice.js'
+import { groupOf } from './group.js'
+import { type Scope, scopeOf } from './scope.js'
 import { onePerHost, Victims } from './victims.js'
 
 /** First wait after a failure; doubles from there. */
@@ -14,8 +15,12 @@ export const ALONE_WAIT_MS = 10_000
 export const GOOD_MS = 15_000
 /** How long a peer that told us it is full is left alone, at least; at most twice that. */
 export const FULL_WAIT_MS = 60_000
-/** Failures after which a peer is dropped from the book: never seen, or seen once. bcoin drops after 3 and 10. */
+/**
+ * Failures after which a peer is dropped from the book: one that never was a peer, or that was none for a week. Bitcoin Core's numbers
+ * (`IsTerrible`).
+ */
 export const MAX_FAILURES = { stranger: 3, proven: 10 } as const
+export const PROVEN_MS = 7 * 24 * 3_600_000
 
 export interface PlannerInit {
   book: AddressBook
@@ -32,6 +37,10 @@ export interface PlannerInit {
 interface Link {
   direction: 'inbound' | 'outbound'
   since: number
+  /** It proved to be a peer of ours. */
+  proved: boolean
+  /** From where it can be reached, so that we could reach others there. */
+  scope: Scope
   /** Of the address that was dialled; undefined for inbound ones, which we did not choose. */
   group: string | undefined
 }
@@ -80,8 +89,14 @@ export class Planner {
     return this.#links.size - this.outbound
   }
 
+  /** Outbound connections that are missing, dials under way not counted. Those to a few seeds come on top of the target. */
+  get missing(): number {
+    const seeds = this.#book.seeds.filter(({ id }) => this.directionOf(id) === 'outbound').length
+    return Math.max(0, this.#target - this.outbound + Math.min(SEED_SLOTS, seeds))
+  }
+
   get satisfied(): boolean {
-    return this.outbound >= this.#target
+    return this.missing === 0
   }
 
   get dialling(): ReadonlySet<string> {
@@ -125,9 +140,16 @@ export class Planner {
   plan(now: number, allowed: (id: string) => boolean = () => true): string[] {
     const room = this.#parallel - this.#dials.size
     if (room <= 0) return []
-    const wanted = Math.max(0, this.#target - this.outbound - this.#dials.size)
+    const wanted = Math.max(0, this.missing - this.#dials.size)
     const chosen = this.#choice.choose({
-      ...{ now, wanted, groups: this.#groups() },
+      ...{
+        now,
+        wanted: Math.min(wanted, room),
+        isMet: this.satisfied,
+        target: this.#target,
+        groups: this.#groups(),
+        allowed
+      },
       isBusy: (id) => this.#isBusy(id),
       isDue: (entry) =>
         !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && !this.#victims.covers(entry, now) && allowed(entry.id)
@@ -138,8 +160,9 @@ export class Planner {
   /** Whether somebody who never failed could take the place of one whom we part from. */
   hasSpare(now: number, allowed: (id: string) => boolean): boolean {
     const isSpare = (entry: Entry): boolean =>
-      !entry.seed && entry.failures === 0 && !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && allowed(entry.id)
-    return this.#book.draw(this.#random, (entry) => (isSpare(entry) ? 1 : 0)) != null
+      !entry.seed && entry.failures === 0 && !this.#isBusy(entry.id) && this.#dueAt(entry) <= now
+    const spare = this.#book.draw(this.#random, (entry) => (isSpare(entry) ? 1 : 0))
+    return spare != null && allowed(spare.id)
   }
 
   /** When this peer may be dialled next; undefined while it is connected, being dialled or unknown. */
@@ -165,6 +188,12 @@ export class Planner {
     this.#yields.delete(id)
   }
 
+  /** The dial was given up for reasons of ours. */
+  abandoned(id: string): void {
+    this.#dials.delete(id)
+    this.#denied.delete(id)
+  }
+
   /** The dial failed. A peer that meanwhile called us is there for sure, and is tried again soon. */
   failed(id: string, now: number, error: string): void {
     this.#dials.delete(id)
@@ -173,20 +202,25 @@ export class Planner {
     const entry = this.#book.get(id)
     if (present) this.#yields.add(id)
     else if (entry != null) this.#victims.note(entry, now)
+    this.#book.missed(id)
     this.#punish(id, now, error, present)
   }
 
   /** A connection is open; of several to the same peer the last word counts. `address`: where its far end is. */
   opened(id: string, direction: 'inbound' | 'outbound', now: number, address?: Multiaddr): void {
-    const since = this.#links.get(id)?.since ?? now
+    const { since = now, proved = false } = this.#links.get(id) ?? {}
     const group = direction === 'outbound' && address != null ? groupOf(address) : undefined
-    this.#links.set(id, { direction, since, group })
+    const scope = address == null ? 'loopback' : scopeOf(address)
+    this.#links.set(id, { direction, since, proved, group, scope })
     if (direction === 'inbound') this.#yields.delete(id)
   }
 
   /** It proved to be a peer of ours (status accepted, or identified). */
   proved(id: string, now: number): void {
-    this.#book.proved(id, now, this.#links.get(id)?.direction === 'outbound')
+    const link = this.#links.get(id)
+    if (link != null) link.proved = true
+    if (link?.direction === 'outbound') this.#choice.gained(now)
+    this.#book.proved(id, now, link?.group)
   }
 
   /** It told us that it has no room, and parts from us. */
@@ -194,16 +228,17 @@ export class Planner {
     if (this.#links.has(id)) this.#full.add(id)
   }
 
-  /** The last connection to it is closed. */
-  closed(id: string, now: number, reason: string): void {
+  /** The last connection to it is closed; `ours`: by us, for reasons that are no failure of its. */
+  closed(id: string, now: number, reason: string, ours = false): void {
     const link = this.#links.get(id)
     if (link == null) return
     this.#links.delete(id)
     const isFull = this.#full.delete(id)
     const entry = this.#book.get(id)
     if (entry == null) return
-    if (now - link.since >= GOOD_MS && entry.provenAt != null) {
-      entry.failures = 0
+    const isGood = link.proved && now - link.since >= GOOD_MS
+    if (isGood) entry.failures = 0
+    if (isGood || ours) {
       entry.endedAt = now
       entry.waitMs = this.#jitter(FIRST_WAIT_MS)
       entry.error = reason
@@ -275,9 +310,19 @@ export class Planner {
     const waitMs = soon ? FIRST_WAIT_MS : Math.min(FIRST_WAIT_MS * 2 ** (entry.failures - 1), LONGEST_WAIT_MS)
     entry.waitMs = this.#jitter(waitMs)
     this.#book.touch(id)
-    // who has just called us is there; and while nobody at all answers it is more likely us than them
-    const limit = entry.provenAt == null ? MAX_FAILURES.stranger : MAX_FAILURES.proven
-    if (entry.failures >= limit && !soon && !this.alone) this.#forget(id)
+    // who has just called us is there
+    if (!soon && this.#isHopeless(entry, now)) this.#forget(id)
+  }
+
+  /** Whether to give it up. Not while nobody is there from where it could be reached: then it is our own network that fails. */
+  #isHopeless({ failures, provenAt, addresses }: Entry, now: number): boolean {
+    const isLost =
+      provenAt == null
+        ? failures >= MAX_FAILURES.stranger
+        : failures >= MAX_FAILURES.proven && now - provenAt >= PROVEN_MS
+    if (!isLost) return false
+    const scopes = new Set(addresses.map((address) => scopeOf(multiaddr(address))))
+    return [...this.#links.values()].some(({ scope }) => scopes.has(scope))
   }
 
   #forget(id: string): void {

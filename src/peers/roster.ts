@@ -1,4 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.js'
 import type { JoinedPeer } from './index.js'
 
@@ -7,7 +8,7 @@ type Member = { -readonly [K in keyof JoinedPeer]: JoinedPeer[K] }
 export interface RosterInit {
   clock: Clock
   /** Whether an inbound newcomer finds a place. */
-  hasRoom(id: string): boolean
+  hasRoom(id: string, remote: Multiaddr): boolean
   onJoin(member: JoinedPeer): void
   onLeave(member: JoinedPeer, reason: string): void
   /** An inbound peer that found no place is to be told so and closed. */
@@ -32,7 +33,7 @@ export class Roster {
     const id = peer.toString()
     if (this.#members.has(id)) return
     const { direction } = connection
-    if (direction === 'inbound' && !hasRoom(id)) {
+    if (direction === 'inbound' && !hasRoom(id, connection.remoteAddr)) {
       onSurplus(id)
       return
     }

@@ -8,11 +8,27 @@ import {
   CODE_IP6,
   CODE_IP6ZONE,
   CODE_MEMORY,
-  type Multiaddr
+  type Multiaddr,
+  multiaddr
 } from '@multiformats/multiaddr'
+import { ipText } from './ip.js'
 
-/** From where an address can be reached: this machine, a local network, anywhere; or nowhere at all (unspecified, multicast). */
+/** From where an address can be reached: this machine, a local network, anywhere; or nowhere at all (unspecified, multicast, no name). */
 export type Scope = 'loopback' | 'private' | 'public' | 'none'
+
+/** Endings of names that are not for the whole world: RFC 6761, 6762 and 8375, and what routers and companies use. */
+const LOCAL_ENDINGS = new Set([
+  'local',
+  'lan',
+  'internal',
+  'intranet',
+  'private',
+  'corp',
+  'home',
+  'localdomain',
+  'arpa',
+  'test'
+])
 
 /** The scope of an address, by its first IP address or name. Addresses of the memory transport count as loopback. */
 export function scopeOf(address: Multiaddr): Scope {
@@ -21,25 +37,40 @@ export function scopeOf(address: Multiaddr): Scope {
   switch (part?.code) {
     case CODE_MEMORY:
       return 'loopback'
-    case CODE_IP4: {
-      const first = Number(value.split('.')[0])
-      if (first === 127) return 'loopback'
-      if (first === 0 || first >= 224) return 'none'
-      return isPrivate(address) ? 'private' : 'public'
-    }
+    case CODE_IP4:
     case CODE_IP6:
-      if (value === '::1' || value.startsWith('::ffff:127.') || value.startsWith('::ffff:7f')) return 'loopback'
-      if (value === '::' || value.startsWith('ff')) return 'none'
-      return isPrivate(address) ? 'private' : 'public'
+      return scopeOfIp(ipText(value))
     case CODE_DNS:
     case CODE_DNS4:
     case CODE_DNS6:
     case CODE_DNSADDR:
-      if (value === 'localhost' || value.endsWith('.localhost')) return 'loopback'
-      return value.endsWith('.local') ? 'private' : 'public'
+      return scopeOfName(value)
     default:
       return 'none'
   }
+}
+
+function scopeOfIp(ip: string | undefined): Scope {
+  if (ip == null) return 'none'
+  if (ip.includes(':')) {
+    if (ip === '::1') return 'loopback'
+    if (ip === '::' || ip.startsWith('ff')) return 'none'
+    return isPrivate(multiaddr(`/ip6/${ip}`)) ? 'private' : 'public'
+  }
+  const first = Number(ip.split('.')[0])
+  if (first === 127) return 'loopback'
+  if (first === 0 || first >= 224) return 'none'
+  return isPrivate(multiaddr(`/ip4/${ip}`)) ? 'private' : 'public'
+}
+
+/** A name that a resolver takes for a number is none: it would be an address that nobody has looked at. */
+function scopeOfName(name: string): Scope {
+  const labels = name.replace(/\.$/, '').split('.')
+  const last = labels.at(-1) ?? ''
+  if (labels.some((label) => label === '' || /[^a-z0-9_-]/.test(label)) || /^(\d+|0x[0-9a-f]*)$/.test(last))
+    return 'none'
+  if (last === 'localhost') return 'loopback'
+  return labels.length === 1 || LOCAL_ENDINGS.has(last) ? 'private' : 'public'
 }
 
 /**

@@ -1,9 +1,10 @@
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../clock.js'
 import { Churn } from './churn.js'
 import { evictee, type Guest } from './eviction.js'
 import { HALF_LIFE_MS } from './faults.js'
+import { sourceOf } from './group.js'
 import type { JoinedPeer } from './index.js'
-import { sourceOf } from './ip.js'
 
 export interface TurnoverInit {
   clock: Clock
@@ -54,15 +55,12 @@ export class Turnover {
   }
 
   /** Whether an inbound newcomer finds a place; somebody else may have to go for it. */
-  makeRoom(newcomer: string): boolean {
+  makeRoom(newcomer: string, remote: Multiaddr): boolean {
     const { clock, maxInbound, isSeed, onReplaced } = this.#init
     const guests = this.#inbound()
     if (guests.length < maxInbound || isSeed(newcomer)) return true
-    const id = evictee(
-      guests.filter((guest) => !isSeed(guest.id)),
-      clock.now(),
-      (group) => this.#rank(group)
-    )
+    const candidates = guests.filter((guest) => !isSeed(guest.id))
+    const id = evictee(candidates, clock.now(), (group) => this.#rank(group), sourceOf(remote))
     if (id == null) return false
     onReplaced(id, 'evicted')
     return true

@@ -25,7 +25,20 @@ describe('scope', () => {
     ['/ip4/0.0.0.0/tcp/1', 'none'],
     ['/ip4/224.0.0.1/udp/1', 'none'],
     ['/ip6/::/tcp/1', 'none'],
-    [`/p2p/${ID}`, 'none']
+    [`/p2p/${ID}`, 'none'],
+    ['/dns4/127.0.0.1/tcp/1', 'none'],
+    ['/dns4/2130706433/tcp/1', 'none'],
+    ['/dns/0x7f.1/tcp/1', 'none'],
+    ['/dns4/LOCALHOST./tcp/1', 'loopback'],
+    ['/dns4/a.localhost/tcp/1', 'loopback'],
+    ['/dns4/router/tcp/1', 'private'],
+    ['/dns4/nas.lan/tcp/1', 'private'],
+    ['/dns4/x.home.arpa/tcp/1', 'private'],
+    ['/dns4/Seed.Example.org./tcp/1', 'public'],
+    ['/ip6/::ffff:127.0.0.1/tcp/1', 'loopback'],
+    ['/ip6/::7f00:1/tcp/1', 'loopback'],
+    ['/ip6/64:ff9b::a00:1/tcp/1', 'private'],
+    ['/ip6/64:ff9b::808:808/tcp/1', 'public']
   ])('%s is %s', (address, scope) => {
     expect(scopeOf(multiaddr(address))).toBe(scope)
   })

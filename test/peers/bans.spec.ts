@@ -76,6 +76,21 @@ describe('bans', () => {
     expect(bans.address('198.51.0.0', 0)).toBeUndefined()
   })
 
+  test('by hand are never pushed out by faults; by hand the one that ends first goes', () => {
+    const bans = new Bans({ max: 3 })
+    for (let i = 0; i < 3; i++) bans.add(ban(`8.8.8.${i}`, 1000 + i, { byHand: true }), 0)
+    bans.add(ban('9.9.9.9', 1e9), 0)
+    expect(bans.address('9.9.9.9', 0)).toBeUndefined()
+    bans.add(ban('9.9.9.9', 1e9, { byHand: true }), 0)
+    expect(bans.list(0).map(({ what }) => what)).toEqual(['8.8.8.1', '8.8.8.2', '9.9.9.9'])
+  })
+
+  test('that were not there are not written down as lifted', () => {
+    const bans = new Bans()
+    expect(bans.lift(ID)).toBe(false)
+    expect(bans.takeChanges()).toEqual([])
+  })
+
   test('tell which are to be written down', () => {
     const bans = new Bans()
     bans.add(ban(ID, 1000, { reason: 'x'.repeat(1000) }), 0)

@@ -6,7 +6,7 @@ import { HandClock } from 'blockwire/testing'
 import { expect, test } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
-import { Door, MAX_STRANGERS_PER_ADDRESS } from '../../dist/src/peers/door.js'
+import { Door, MAX_STRANGERS_PER_HOST } from '../../dist/src/peers/door.js'
 import { parsePrefix } from '../../dist/src/peers/ip.js'
 import { Judge } from '../../dist/src/peers/judge.js'
 import { Planner } from '../../dist/src/peers/planner.js'
@@ -42,7 +42,7 @@ function setup(self: PeerId, rules: { allow?: string[]; deny?: string[] } = {}) 
     limit: 2,
     connectionManager: { getConnections: () => links, getDialQueue: () => dials } as never,
     isShut: () => state.shut,
-    isMember: (id) => members.has(id),
+    isStranger: ({ remotePeer }) => !members.has(remotePeer.toString()),
     onDoubt: (peer) => doubts.push(peer.toString())
   })
   return { clock, links, dials, doubts, judge, planner, door, members, state }
@@ -140,7 +140,7 @@ test('one public address does not hold all places before the door with peers tha
   const call = (address: string, id: string): void => {
     links.push({ direction: 'inbound', remoteAddr: multiaddr(address), remotePeer: { toString: () => id } as PeerId })
   }
-  for (let i = 0; i < MAX_STRANGERS_PER_ADDRESS; i++) call(`/ip4/8.8.8.7/tcp/${i + 1}`, `stranger${i}`)
+  for (let i = 0; i < MAX_STRANGERS_PER_HOST; i++) call(`/ip4/8.8.8.7/tcp/${i + 1}`, `stranger${i}`)
   expect(door.denyInboundConnection(from('/ip4/8.8.8.7/tcp/99'))).toBe(true)
   expect(door.denyInboundConnection(from('/ip4/8.8.8.8/tcp/99'))).toBe(false)
   members.add('stranger0')

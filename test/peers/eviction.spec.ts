@@ -18,15 +18,15 @@ describe('eviction', () => {
       ...[10, 20, 30, 40, 50].map((since) => guest(`old${since}`, { group: 'b', since })),
       guest('younger', { group: 'b', since: 60 })
     ]
-    expect(evictee(guests, NOW, rank)).toBe('younger')
+    expect(evictee(guests, NOW, rank, 'b')).toBe('younger')
     expect(
-      evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS + 1 })], NOW, rank)
+      evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS + 1 })], NOW, rank, 'b')
     ).toBeUndefined()
-    expect(evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS })], NOW, rank)).toBe(
+    expect(evictee([...guests, guest('newcomer', { group: 'b', since: NOW - SETTLING_MS })], NOW, rank, 'b')).toBe(
       'newcomer'
     )
-    expect(evictee([guest('newcomer', { since: NOW - 1 })], NOW, rank)).toBeUndefined()
-    expect(evictee([], NOW, rank)).toBeUndefined()
+    expect(evictee([guest('newcomer', { since: NOW - 1 })], NOW, rank, 'g')).toBeUndefined()
+    expect(evictee([], NOW, rank, 'b')).toBeUndefined()
   })
 
   test('an attacker who comes from one network, however often, pushes out only himself', () => {
@@ -40,7 +40,7 @@ describe('eviction', () => {
           for (let i = 0; i < 32 - honest; i++) guests.push(guest(`evil${i}`, { group: 'evil', since: 1000 + i }))
           for (let i = 0; i < attempts; i++) {
             const now = 20_000 + everyMs * i
-            const id = evictee(guests, now, rank)
+            const id = evictee(guests, now, rank, 'evil')
             if (id == null) continue
             guests.splice(
               guests.findIndex((each) => each.id === id),
@@ -63,7 +63,7 @@ describe('eviction', () => {
     const left = [...guests]
     const gone: (string | undefined)[] = []
     for (let i = 0; i < 12; i++) {
-      const id = evictee(left, NOW, rank)
+      const id = evictee(left, NOW, rank, 'b')
       gone.push(id)
       left.splice(
         left.findIndex((each) => each.id === id),
@@ -71,6 +71,13 @@ describe('eviction', () => {
       )
     }
     expect(gone.every((id) => id?.startsWith('crowd'))).toBe(true)
+  })
+
+  test('one who comes again and again keeps out those of his own network only', () => {
+    const guests = Array.from({ length: 30 }, (_, i) => guest(`old${i}`, { group: `g${i}`, since: i }))
+    guests.push(guest('evil0', { group: 'zombies', since: NOW - 1 }))
+    expect(evictee(guests, NOW, rank, 'zombies')).toBeUndefined()
+    expect(evictee(guests, NOW, rank, 'honest')).toBe('evil0')
   })
 
   test('somebody can always go where nobody has just come, so that a newcomer gets in', () => {
@@ -87,7 +94,7 @@ describe('eviction', () => {
         ),
         (many) => {
           const guests = many.map((each, i) => guest(`p${i}`, each))
-          const id = evictee(guests, NOW, rank)
+          const id = evictee(guests, NOW, rank, 'b')
           expect(guests.some((each) => each.id === id)).toBe(true)
         }
       )

@@ -3,7 +3,8 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
 import { describe, expect, test } from 'vitest'
-import { groupOf, ipOf, parsePrefix, sourceOf } from '../../dist/src/peers/ip.js'
+import { groupOf, sourceOf } from '../../dist/src/peers/group.js'
+import { ipOf, parsePrefix } from '../../dist/src/peers/ip.js'
 import { Judge } from '../../dist/src/peers/judge.js'
 
 const HOUR = 3_600_000
@@ -93,6 +94,19 @@ describe('lifting', () => {
   })
 })
 
+describe('a ban by hand', () => {
+  test.each([{ ms: Number.NaN }, { ms: -5 }, { ms: null }, { ms: '3600000' }, { reason: 7 }])(
+    '%o is refused',
+    (options) => {
+      const { judge } = setup()
+      expect(() => judge.ban(ID, options as never)).toThrow(
+        expect.objectContaining({ name: 'ConfigError', option: Object.keys(options)[0] })
+      )
+      expect(judge.bans.list(0)).toEqual([])
+    }
+  )
+})
+
 describe('rules of the operator', () => {
   test('deny prefixes, of this computer too if he says so', () => {
     const { objection } = setup('/ip4/8.8.8.8/tcp/1', { deny: ['8.8.0.0/16', '::1', '127.0.0.0/8'] })
@@ -101,6 +115,15 @@ describe('rules of the operator', () => {
     expect(objection('/ip4/127.9.9.9/tcp/1')).toContain('denied')
     expect(objection('/ip4/9.8.8.8/tcp/1')).toBeUndefined()
     expect(objection('/dns4/name.example/tcp/1')).toBeUndefined()
+  })
+
+  test('hold for numbers in the place of names: those are not dialled at all', () => {
+    const { objection } = setup('/ip4/8.8.8.8/tcp/1', { deny: ['127.0.0.0/8'] })
+    for (const name of ['127.0.0.1', '2130706433', '0x7f.1', '1.2.772', '0x7f000001'])
+      expect(objection(`/dns4/${name}/tcp/1`), name).toContain('number')
+    expect(objection('/dns4/localhost/tcp/1')).toBeUndefined()
+    expect(objection('/ip6/64:ff9b::7f00:1/tcp/1')).toContain('denied')
+    expect(objection('/ip6/::ffff:127.0.0.1/tcp/1')).toContain('denied')
   })
 
   test('allow nothing but what is listed, and no names', () => {
@@ -125,7 +148,10 @@ describe('groups of addresses', () => {
     ['/dns4/a.evil.example/tcp/1', '/dns4/a.good.example/tcp/1', false],
     ['/ip4/127.0.0.1/tcp/1', '/ip4/127.0.0.1/tcp/2', false],
     ['/ip4/10.0.0.1/tcp/1', '/ip4/10.0.0.1/tcp/1', true],
-    ['/memory/a', '/memory/b', false]
+    ['/memory/a', '/memory/b', false],
+    ['/dns4/A.Example./tcp/1', '/dns6/a.example/tcp/2', true],
+    [`/ip4/8.8.8.8/tcp/1/p2p/${ID}/p2p-circuit`, `/ip4/9.9.9.9/tcp/1/p2p/${ID}/p2p-circuit`, true],
+    [`/ip4/8.8.8.8/tcp/1/p2p/${ID}/p2p-circuit`, '/ip4/8.8.8.8/tcp/1', false]
   ])('%s and %s: one group %s', (a, b, same) => {
     expect(groupOf(multiaddr(a)) === groupOf(multiaddr(b))).toBe(same)
   })

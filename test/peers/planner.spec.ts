@@ -11,7 +11,8 @@ import {
   GOOD_MS,
   LONGEST_WAIT_MS,
   MAX_FAILURES,
-  Planner
+  Planner,
+  PROVEN_MS
 } from '../../dist/src/peers/planner.js'
 import { VICTIM_MS } from '../../dist/src/peers/victims.js'
 
@@ -194,17 +195,17 @@ describe('choosing', () => {
 })
 
 describe('giving up', () => {
-  test('drops a stranger after three failures and a proven peer after ten, seeds never', () => {
+  test('drops a stranger after three failures, one that was no peer for a week after ten, seeds never', () => {
     const { clock, book, planner, dial } = setup({ seeds: 1, others: 3 })
     dial('peer2', true)
     dial('peer1', true)
     planner.closed('peer1', clock.now(), 'lost')
     for (let i = 0; i < MAX_FAILURES.stranger; i++) dial('peer0', false)
     expect(book.get('peer0')).toBeUndefined()
-    for (let i = 1; i < MAX_FAILURES.proven; i++) {
-      expect(book.get('peer1')).toBeDefined()
-      dial('peer1', false)
-    }
+    for (let i = 0; i < 30; i++) dial('peer1', false)
+    expect(book.get('peer1')).toBeDefined()
+    clock.turn(PROVEN_MS)
+    dial('peer1', false)
     expect(book.get('peer1')).toBeUndefined()
     for (let i = 0; i < 100; i++) dial('seed0', false)
     expect(book.get('seed0')).toBeDefined()
@@ -214,6 +215,32 @@ describe('giving up', () => {
     const { book, dial } = setup({ others: 3 })
     for (let i = 0; i < 30; i++) for (let j = 0; j < 3; j++) dial(`peer${j}`, false)
     expect(book.entries.size).toBe(3)
+  })
+
+  test('drops nobody far away while only neighbours are there', () => {
+    const { clock, book, planner, dial } = setup()
+    const lan = multiaddr('/ip4/192.168.1.2/tcp/1')
+    planner.opened('neighbour', 'inbound', clock.now(), lan)
+    book.learn('far', ['/ip4/8.8.8.8/tcp/1'], clock.now(), HINT)
+    book.learn('near', ['/ip4/192.168.1.3/tcp/1'], clock.now(), HINT)
+    for (let i = 0; i < 30; i++) for (const id of ['far', 'near']) if (book.get(id) != null) dial(id, false)
+    expect([...book.entries.keys()]).toEqual(['far'])
+    planner.opened('somebody', 'inbound', clock.now(), multiaddr('/ip4/9.9.9.9/tcp/1'))
+    dial('far', false)
+    expect(book.entries.size).toBe(0)
+  })
+
+  test('what we end ourselves is no failure of the other', () => {
+    const { clock, book, planner } = setup({ others: 2 })
+    for (let i = 0; i < 10; i++) {
+      planner.begin('peer0', clock.now())
+      planner.abandoned('peer0')
+      planner.opened('peer1', 'inbound', clock.now())
+      planner.proved('peer1', clock.now())
+      planner.closed('peer1', clock.now(), 'suspended', true)
+    }
+    expect([book.get('peer0')?.failures, book.get('peer1')?.failures]).toEqual([0, 0])
+    expect(planner.dialling.size).toBe(0)
   })
 })
 
@@ -259,13 +286,66 @@ describe('variety', () => {
     expect(plan()).toHaveLength(2)
   })
 
-  test('somebody of another group who turns up meanwhile is dialled first', () => {
-    const { clock, book, plan, connect } = network([1, 1, 1, 1, 1], 2)
+  test('somebody of another group who turns up meanwhile is dialled too', () => {
+    const { clock, book, plan, connect } = network([1, 1, 1, 1, 1], 3)
     connect(plan())
     plan()
     clock.turn(RELAX_MS)
     book.learn('other', [address(2)], clock.now(), { source: 'ip4:7.7' })
-    expect(plan()).toEqual(['other'])
+    expect(plan()).toContain('other')
+  })
+
+  test('peers made up in ever new groups do not keep us from those who are there', () => {
+    const { clock, book, planner, connect } = network(
+      Array.from({ length: 20 }, () => 1),
+      8
+    )
+    planner.opened('somebody', 'inbound', clock.now())
+    connect(planner.plan(clock.now()))
+    const dials: { id: string; end: number }[] = []
+    let fakes = 0
+    for (let second = 0; second < 20 * 60; second++) {
+      if (second % 11 === 0)
+        for (let i = 0; i < 10; i++)
+          book.learn(`fake${fakes}`, [address(10 + (fakes++ % 200), fakes % 250)], clock.now(), {
+            source: `ip4:6.${fakes % 50}`
+          })
+      const ids = planner.plan(clock.now())
+      connect(ids.filter((id) => id.startsWith('p')))
+      // they take ten seconds each to lead nowhere
+      for (const { id, end } of dials.splice(0)) {
+        if (end <= clock.now()) planner.failed(id, clock.now(), 'no answer')
+        else dials.push({ id, end })
+      }
+      for (const id of ids.filter((each) => each.startsWith('fake'))) {
+        planner.begin(id, clock.now())
+        dials.push({ id, end: clock.now() + 10_000 })
+      }
+      clock.turn(1000)
+    }
+    // one a minute, until the target is met
+    expect(planner.outbound).toBe(8)
+  })
+
+  test('some seeds are beside the target, and further ones leave half of it to others', () => {
+    for (const [target, seeds, others] of [
+      [2, 2, 10],
+      [8, 12, 20],
+      [8, 1, 20]
+    ] as const) {
+      const { clock, planner, dial, book } = setup({ target, seeds, random: Math.random })
+      for (let round = 0; round < 20; round++) {
+        if (round === 10)
+          for (let i = 0; i < others; i++) book.learn(`late${i}`, [`/memory/late${i}`], clock.now(), HINT)
+        for (const id of planner.plan(clock.now())) dial(id, true)
+        clock.turn(1000)
+      }
+      const links = [...planner.linked]
+      const of = (kind: string): number => links.filter((id) => id.startsWith(kind)).length
+      expect(of('late'), `${target} ${seeds}`).toBeGreaterThanOrEqual(Math.floor(target / 2))
+      expect(links.length).toBe(target + Math.min(seeds, SEED_SLOTS))
+      expect(planner.satisfied).toBe(true)
+    }
   })
 
   test('seeds and peers of this computer and network are bound by no group', () => {
@@ -306,7 +386,7 @@ describe('strangers that are said to be at one address', () => {
       clock.turn(1000)
     }
     // each of them has its three attempts, but not two of them within a minute
-    expect(knocks).toBeLessThanOrEqual((minutes * 60_000) / VICTIM_MS + 2 * minutes)
+    expect(knocks).toBeLessThanOrEqual(MAX_FAILURES.stranger * ((minutes * 60_000) / VICTIM_MS + 1))
     expect(knocks).toBeGreaterThan(0)
   })
 

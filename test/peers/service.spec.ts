@@ -357,9 +357,15 @@ describe('rules', () => {
       ['allow[1]', { allow: ['10.0.0.0/8', 'everyone'] }],
       ['deny[0]', { deny: ['10.0.0.0/40'] }],
       ['network', { network: 'My App' }],
-      ['ping.misses', { ping: { misses: 0 } }]
+      ['network', { network: 7 }],
+      ['ping.misses', { ping: { misses: 0 } }],
+      ['ping', { ping: null }],
+      ['deny', { deny: '10.0.0.0/8' }],
+      ['seeds', { seeds: '/ip4/8.8.8.8/tcp/1' }]
     ] as const)
-      expect(() => peers(init as PeersInit)).toThrow(expect.objectContaining({ name: 'ConfigError', option }))
+      expect(() => peers(init as unknown as PeersInit)).toThrow(
+        expect.objectContaining({ name: 'ConfigError', option })
+      )
   })
 })
 
