@@ -22,10 +22,11 @@ export class Child {
    * @param {string} role
    * @param {object} config
    * @param {string} [profiles] Folder for a CPU profile.
+   * @param {string[]} [flags] Of Node.
    */
-  constructor(file, role, config, profiles) {
+  constructor(file, role, config, profiles, flags = []) {
     this.#process = fork(fileURLToPath(file), [role, JSON.stringify(config)], {
-      execArgv: profiles == null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`],
+      execArgv: [...flags, ...(profiles == null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`])],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc']
     })
     this.#process.stderr?.setEncoding('utf8').on('data', (text) => {

@@ -6,6 +6,10 @@ import { table } from './report.mjs'
 /** By name: what it measures, and how to load it. */
 const BENCHES = {
   mine: { about: 'hashes a second of the miner on all cores', load: () => import('./mine/index.mjs') },
+  peers: {
+    about: 'memory of an idle peer, and time until nodes that know a seed have found each other',
+    load: () => import('./peers/index.mjs')
+  },
   sync: {
     about: 'blocks a second that a new node downloads, checks and stores',
     load: () => import('./sync/index.mjs')

@@ -57,11 +57,15 @@ export function remark(line, text) {
   line.note = line.note == null ? text : `${line.note}; ${text}`
 }
 
-/** @param {Line} line @param {string} other @param {number} wanted At least this. */
+/** @param {Line} line @param {string} other @param {number} wanted At least this, or at most where lower is better. */
 export function bar(line, other, wanted) {
   const ratio = line.ratio[other]
-  if (ratio == null) remark(line, `bar ${wanted} x ${other}: not measured`)
-  else remark(line, `bar ${wanted} x ${other}: ${ratio >= wanted ? 'met' : 'MISSED'} (${ratio.toFixed(2)})`)
+  if (ratio == null) {
+    remark(line, `bar ${wanted} x ${other}: not measured`)
+    return
+  }
+  const met = line.better === 'higher' ? ratio >= wanted : ratio <= wanted
+  remark(line, `bar ${wanted} x ${other}: ${met ? 'met' : 'MISSED'} (${ratio.toFixed(2)})`)
 }
 
 /** @param {Line} line @returns {string} Several lines for people. */

@@ -40,8 +40,8 @@ async function lines(...args: string[]): Promise<Line[]> {
     .map((line) => JSON.parse(line) as Line)
 }
 
-function expectSound(line: Line, runs: number): void {
-  expect(line.better).toBe('higher')
+function expectSound(line: Line, runs: number, better: Line['better'] = 'higher'): void {
+  expect(line.better).toBe(better)
   expect(line.runs).toHaveLength(runs)
   for (const value of [line.blockwire, line.limit, ...line.runs, ...Object.values(line.peers)]) {
     expect(value, JSON.stringify(line)).toBeGreaterThan(0)
@@ -75,6 +75,19 @@ describe('npm run bench', () => {
       expect(Object.keys(line.peers)).toEqual(['naive'])
     }
     expect(all[0]!.note).toContain('blocks of 300 B')
+  })
+
+  it('-- peers --json --quick measures the cases asked for, one with a space in its name too', async () => {
+    const all = await lines('peers', '--quick', '--case', 'converge', '--case', 'idle peer')
+    expect(all.map((line) => `${line.case}: ${line.metric} in ${line.unit}`)).toEqual([
+      'converge: time in ms',
+      'idle peer: RSS in KB'
+    ])
+    for (const line of all) {
+      expect(line.bench).toBe('peers')
+      expectSound(line, 1, 'lower')
+      expect(line.peers).toEqual({})
+    }
   })
 
   it('without --json prints a table', async () => {
