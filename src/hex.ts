@@ -1,10 +1,22 @@
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const DIGITS = '0123456789abcdef'
+/** Character codes of the two digits of each byte. */
+const HIGH = Array.from({ length: 256 }, (_, byte) => DIGITS.charCodeAt(byte >> 4))
+const LOW = Array.from({ length: 256 }, (_, byte) => DIGITS.charCodeAt(byte & 15))
 
-/** Lower-case hex. */
+/**
+ * Lower-case hex, as one flat string: put together from pieces it would take a KB as a key of a map, and 1.3 µs instead of 0.3 to look up
+ * (32 bytes, Node 24).
+ */
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i]!]
-  return text
+  // there is none in browsers
+  const { Buffer } = globalThis
+  if (Buffer != null) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')
+  const codes = new Uint8Array(2 * bytes.length)
+  for (const [i, byte] of bytes.entries()) {
+    codes[2 * i] = HIGH[byte] ?? 0
+    codes[2 * i + 1] = LOW[byte] ?? 0
+  }
+  return new TextDecoder().decode(codes)
 }
 
 /**

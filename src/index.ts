@@ -11,7 +11,6 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
-import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p'
@@ -24,6 +23,7 @@ import { toHex } from './hex.js'
 import { isTooOld } from './node-version.js'
 import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from './peers/index.js'
 import { type Pool, pool } from './pool/index.js'
+import { quietLogger } from './quiet-logger.js'
 import { type Role, type Status, status } from './status/index.js'
 import { type Sync, sync } from './sync/index.js'
 
@@ -135,7 +135,6 @@ function portTaken(err: unknown): PortTakenError | undefined {
 /** The services of a node, by the names under which they find each other. */
 type Services<Header extends BaseHeader, Tx> = {
   identify: Identify
-  ping: Ping
   chain: Chain<Header, Tx>
   peers: Peers
   status: Status
@@ -167,6 +166,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
     connectionEncrypters: [noise()],
     // The cast keeps the types of the muxer's own copy of uint8arraylist out of ours.
     streamMuxers: [steadyMuxer(yamux(defaults.yamux) as never)],
+    logger: quietLogger(),
     ...given,
     addresses: { listen, ...(announce.length > 0 ? { announce } : {}), ...given.addresses },
     connectionManager: { ...defaults.connectionManager, ...roomFor(init.peers), ...given.connectionManager },
@@ -177,9 +177,14 @@ function hostOptions<Header extends BaseHeader, Tx>(
     services: {
       ...init.services,
       identify: identify(defaults.identify),
-      ping: ping(defaults.ping),
       chain: () => chain,
-      peers: peers({ ...init.peers, ...(init.seeds == null ? {} : { seeds: init.seeds }), role, clock }),
+      peers: peers({
+        servePing: true,
+        ...init.peers,
+        ...(init.seeds == null ? {} : { seeds: init.seeds }),
+        role,
+        clock
+      }),
       status: status({ role, clock }),
       gossip: gossip({ passive: role === 'seed', clock }),
       blocks: blocks({ clock }),

@@ -76,6 +76,11 @@ export interface PeersInit {
    * connection. A miss does not count when our own event loop was late. @default 10_000, 5_000, 3
    */
   ping?: { idleMs?: number; timeoutMs?: number; misses?: number }
+  /**
+   * Answer libp2p's ping here, in the place of `@libp2p/ping`: who pings us is heard of then, so that one end of a connection pings and
+   * not both. Where both services answer, the host does not start. @default false
+   */
+  servePing?: boolean
 }
 
 /** A peer that belongs to the network. */

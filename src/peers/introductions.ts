@@ -7,7 +7,7 @@ import { PeersRequest } from '../pb/peers.js'
 import { defineProtocol, type Protocol, type RequestContext, rawBytes } from '../protocol/index.js'
 import { Rate } from '../rate.js'
 import { MAX_RECORD_BYTES, type OpenRecord, openRecord } from './record.js'
-import { inScope } from './scope.js'
+import { inScope, reaches, type Scope, scopeOf } from './scope.js'
 
 // docs/wire.md, section 2
 export const MAX_INTRODUCTIONS = 32
@@ -47,7 +47,7 @@ export interface IntroductionsInit {
 export class Introductions {
   readonly #init: IntroductionsInit
   readonly #protocol: Protocol<PeersRequest, Uint8Array>
-  readonly #records = new Map<string, { bytes: Uint8Array; addresses: readonly Multiaddr[] }>()
+  readonly #records = new Map<string, { bytes: Uint8Array; scopes: readonly Scope[] }>()
   /** When each peer last asked us, and we it. */
   readonly #askedUs = new Map<string, number>()
   readonly #asked = new Map<string, number>()
@@ -94,7 +94,8 @@ export class Introductions {
   remember(id: string, bytes: Uint8Array, addresses: readonly Multiaddr[]): void {
     if (bytes.byteLength > MAX_RECORD_BYTES) return
     this.#records.delete(id)
-    this.#records.set(id, { bytes, addresses })
+    // a copy: what came is a view of all that came with it
+    this.#records.set(id, { bytes: bytes.slice(), scopes: [...new Set(addresses.map(scopeOf))] })
     if (this.#records.size > MAX_RECORDS) this.#forgetOne()
   }
 
@@ -175,7 +176,7 @@ export class Introductions {
     for (const { connection } of shuffled) {
       if (chosen.length === MAX_PASSED_ON) break
       const { remotePeer, remoteAddr } = connection
-      const fits = record.addresses.some((address) => inScope(address, remoteAddr))
+      const fits = record.scopes.some((scope) => reaches(scope, remoteAddr))
       if (fits && this.#mayTell('out', remotePeer.toString(), now)) chosen.push(connection)
     }
     if (chosen.length > 0) {
@@ -209,9 +210,9 @@ export class Introductions {
     this.#askedUs.set(asker, now)
     trim(this.#askedUs, MAX_RECORDS)
     const chosen: { key: number; bytes: Uint8Array }[] = []
-    for (const [id, { bytes, addresses }] of this.#records) {
+    for (const [id, { bytes, scopes }] of this.#records) {
       const ranked = id === asker ? 0 : rank(id)
-      if (ranked === 0 || !addresses.some((address) => inScope(address, connection.remoteAddr))) continue
+      if (ranked === 0 || !scopes.some((scope) => reaches(scope, connection.remoteAddr))) continue
       chosen.push({ key: ranked + random() / 2, bytes })
     }
     chosen.sort((a, b) => b.key - a.key)

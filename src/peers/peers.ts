@@ -17,6 +17,7 @@ import type { PartingCause } from './metrics.js'
 import type { Settings } from './options.js'
 import { GOODBYE, Parts } from './parts.js'
 import { pause } from './pause.js'
+import { servePing } from './ping.js'
 import { report } from './report.js'
 import { Settling } from './settling.js'
 import { type PeersComponents, type Siblings, siblings } from './siblings.js'
@@ -41,7 +42,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
   readonly #tasks = new Set<Promise<unknown>>()
   #siblings = NO_SIBLINGS
   #inquiry: Inquiry | undefined
-  #unserve: (() => Promise<void>) | undefined
+  #unserve: (() => Promise<void>)[] = []
   #unguard: (() => void) | undefined
   #run = new AbortController()
   /** Aborts when we stop, and when we are suspended. */
@@ -112,7 +113,11 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     const chain = this.#siblings.chain?.id ?? this.#init.network
     if (chain != null && this.#init.introductions !== false) {
       this.#inquiry = this.#parts.inquiry(chain)
-      this.#unserve = await this.#inquiry.serve()
+      this.#unserve.push(await this.#inquiry.serve())
+    }
+    if (this.#init.servePing === true) {
+      const { registrar } = this.#components
+      this.#unserve.push(await servePing(registrar, this.#parts.clock, (peer) => this.heard(peer)))
     }
     await start(this.#bootstrap)
   }
@@ -135,8 +140,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
 
   async stop(): Promise<void> {
     this.#parts.observer.shut()
-    await this.#unserve?.()
-    this.#unserve = undefined
+    for (const unserve of this.#unserve.splice(0)) await unserve()
     const ended = Promise.all(this.#tasks).then(() => this.#parts.keeper.save())
     const late = new AbortController()
     const tooLong = pause(systemClock, LAST_SAVE_MS, late.signal).then(() => {

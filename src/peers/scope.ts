@@ -78,7 +78,11 @@ function scopeOfName(name: string): Scope {
  * loopback ones only within the same scope. Otherwise a stranger could make us knock at our own network's doors.
  */
 export function inScope(address: Multiaddr, remote: Multiaddr): boolean {
-  const scope = scopeOf(address)
+  return reaches(scopeOf(address), remote)
+}
+
+/** As `inScope`, of an address of this scope. */
+export function reaches(scope: Scope, remote: Multiaddr): boolean {
   if (scope === 'none') return false
   return scope === 'public' || scope === scopeOf(remote)
 }

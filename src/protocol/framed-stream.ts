@@ -47,7 +47,6 @@ export class FramedStream implements Framed {
     if (stream.status === 'closed') this.#closed = true
     stream.addEventListener('message', this.#onMessage)
     stream.addEventListener('remoteCloseWrite', this.#wakeUpReader)
-    stream.addEventListener('drain', this.#wakeUpWriter)
     stream.addEventListener('close', this.#onClose)
     if (init.signal?.aborted) this.#onAbort()
     else init.signal?.addEventListener('abort', this.#onAbort)
@@ -189,6 +188,8 @@ export class FramedStream implements Framed {
     if (!this.stream.writableNeedsDrain) return
     // One `drain` is not enough: a reader that opens its window byte by byte would have us pile up a buffer per byte.
     const cancel = this.#stallDeadline()
+    // only now: a listener costs half a KB, and most streams never wait
+    this.stream.addEventListener('drain', this.#wakeUpWriter)
     try {
       while (this.stream.writableNeedsDrain) {
         await new Promise<void>((resolve) => {
@@ -197,6 +198,7 @@ export class FramedStream implements Framed {
         this.#throwIfLost()
       }
     } finally {
+      this.stream.removeEventListener('drain', this.#wakeUpWriter)
       cancel()
     }
   }

@@ -78,8 +78,9 @@ export function readHello(hello: Hello): Greeting {
   return {
     version: hello.version,
     network: hello.network,
-    genesis: hello.genesis,
-    fork: { hash: hello.forkHash, next: hello.forkNext },
+    // copies: these live as long as the peer is here, and would keep the whole frame
+    genesis: hello.genesis.slice(),
+    fork: { hash: hello.forkHash.slice(), next: hello.forkNext },
     params: Object.fromEntries(
       hello.params.map(({ name, value }) => [cleanText(name), cleanText(value, MAX_PARAM_BYTES)])
     ),
@@ -94,7 +95,7 @@ export function readHello(hello: Hello): Greeting {
 export function readHead(head: Head): PeerHead {
   if (head.hash.byteLength !== 32) throw new MalformedError('head: hash is not 32 bytes')
   if (head.work.byteLength > 32 || head.work[0] === 0) throw new MalformedError('head: work')
-  return { hash: head.hash, height: head.height, work: BigInt(`0x0${toHex(head.work)}`) }
+  return { hash: head.hash.slice(), height: head.height, work: BigInt(`0x0${toHex(head.work)}`) }
 }
 
 export function headMessage(head: Readonly<PeerHead>): Head {
