@@ -41,7 +41,7 @@ export function addSeed(program: Command, version: string, action: (options: See
     .addOption(dataOption('identity and address book'))
     .option(
       '--max-inbound <number>',
-      'nodes to let in; those beyond are told so and turned away',
+      'nodes that are let in at a time; when all are there, a newcomer takes the place of one',
       parseMaxInbound,
       DEFAULT_MAX_INBOUND
     )
