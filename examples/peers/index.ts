@@ -48,8 +48,9 @@ await alice.services.peers.flush() // has tried whom it knows: nobody is there
 
 const seed = await host('seed', { role: 'seed' }, { addresses: { listen: [listen] }, privateKey })
 const others = alice.services.peers
-while (others.connected.size < 2)
-  await new Promise((resolve) => others.addEventListener('join', resolve, { once: true }))
+for (const each of [others, bob.services.peers]) {
+  while (each.connected.size < 2) await new Promise((resolve) => each.addEventListener('join', resolve, { once: true }))
+}
 
 const alone = new Promise((resolve) => others.addEventListener('leave', resolve, { once: true }))
 await seed.stop()
