@@ -2,8 +2,9 @@ import type { Logger } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { CODE_P2P, multiaddr } from '@multiformats/multiaddr'
 import { type Batch, type Datastore, Key } from 'interface-datastore'
+import { MAX_ADDRESS_LENGTH } from './addresses.js'
 import { type Ban, type Bans, subjectOf } from './bans.js'
-import { type AddressBook, type Entry, MAX_ADDRESS_LENGTH, unknown } from './book.js'
+import { type AddressBook, type Entry, unknown } from './book.js'
 import { textOf } from './dialler.js'
 
 /** Where in libp2p's datastore: `secret`, `anchors`, `book/<peer ID>`, `bans/<subject>`, `damaged/<name>`. docs/store.md. */

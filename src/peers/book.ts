@@ -1,6 +1,5 @@
-import { peerIdFromString } from '@libp2p/peer-id'
-import { CODE_P2P, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
-import { equalBytes } from '../hex.js'
+import { multiaddr } from '@multiformats/multiaddr'
+import { isUsable } from './addresses.js'
 import { Buckets, Placing } from './buckets.js'
 import { groupOf } from './group.js'
 
@@ -10,8 +9,6 @@ export const HORIZON_MS = 30 * 24 * HOUR
 /** A tried peer that proved itself within this time does not make room for another. Bitcoin Core's number. */
 export const REPLACEABLE_MS = 4 * HOUR
 const MAX_ADDRESSES = 8
-/** Of one address in characters; the longest usual ones have 150. */
-export const MAX_ADDRESS_LENGTH = 300
 
 /** One peer that could be dialled. The book owns who and where, the planner the fields from `failures` on. */
 export interface Entry {
@@ -272,15 +269,6 @@ export class AddressBook {
   }
 }
 
-/** Whether an address can be read again: discovery modules tell of what they like. */
-function isUsable(address: string): boolean {
-  try {
-    return address.length <= MAX_ADDRESS_LENGTH && groupOf(multiaddr(address)) !== ''
-  } catch {
-    return false
-  }
-}
-
 /** It is to be found elsewhere. */
 function moved(entry: Entry, addresses: string[]): void {
   entry.addresses = addresses
@@ -307,22 +295,4 @@ export function unknown(id: string, seed: boolean, addresses: string[], now: num
     worked: undefined,
     ...{ failures: 0, endedAt: 0, waitMs: 0, heldUntil: 0, error: undefined }
   }
-}
-
-/**
- * Addresses as the book keeps them, each with the peer's ID. What ends in the ID of another is left out, and what cannot be written as text
- * and read again: an address is bytes to its sender, and some bytes make no text, or that of another address.
- */
-export function named(addresses: readonly Multiaddr[], id: string): string[] {
-  return addresses.flatMap((address) => {
-    try {
-      const last = address.getComponents().at(-1)
-      const isNamed = last?.code === CODE_P2P
-      if (isNamed && peerIdFromString(last.value ?? '').toString() !== id) return []
-      const text = address.toString()
-      return equalBytes(multiaddr(text).bytes, address.bytes) ? [isNamed ? text : `${text}/p2p/${id}`] : []
-    } catch {
-      return []
-    }
-  })
 }

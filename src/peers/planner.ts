@@ -1,27 +1,17 @@
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { FIRST_WAIT_MS, isHopeless, waitAfter } from './backoff.js'
 import type { AddressBook, Entry } from './book.js'
 import { Choice, SEED_SLOTS } from './choice.js'
 import { groupOf } from './group.js'
 import { type Scope, scopeOf } from './scope.js'
 import { onePerHost, Victims } from './victims.js'
 
-/** First wait after a failure; doubles from there. */
-export const FIRST_WAIT_MS = 1000
-/** Longest wait between two attempts. */
-export const LONGEST_WAIT_MS = 300_000
 /** Longest wait while there is no peer at all, for seeds and those who once were peers. */
 export const ALONE_WAIT_MS = 10_000
 /** A connection that lasted this long was good: its peer starts again at the first wait. Hyperswarm's number. */
 export const GOOD_MS = 15_000
 /** How long a peer that told us it is full is left alone, at least; at most twice that. */
 export const FULL_WAIT_MS = 60_000
-/**
- * Failures after which a peer is dropped from the book: one that never was a peer, or that was none for a week. Bitcoin Core's numbers
- * (`IsTerrible`).
- */
-export const MAX_FAILURES = { stranger: 3, proven: 10 } as const
-export const PROVEN_MS = 7 * 24 * 3_600_000
-
 export interface PlannerInit {
   book: AddressBook
   /** Outbound connections wanted. */
@@ -307,22 +297,11 @@ export class Planner {
     entry.failures++
     entry.endedAt = now
     entry.error = error
-    const waitMs = soon ? FIRST_WAIT_MS : Math.min(FIRST_WAIT_MS * 2 ** (entry.failures - 1), LONGEST_WAIT_MS)
-    entry.waitMs = this.#jitter(waitMs)
+    entry.waitMs = this.#jitter(soon ? FIRST_WAIT_MS : waitAfter(entry.failures))
     this.#book.touch(id)
     // who has just called us is there
-    if (!soon && this.#isHopeless(entry, now)) this.#forget(id)
-  }
-
-  /** Whether to give it up. Not while nobody is there from where it could be reached: then it is our own network that fails. */
-  #isHopeless({ failures, provenAt, addresses }: Entry, now: number): boolean {
-    const isLost =
-      provenAt == null
-        ? failures >= MAX_FAILURES.stranger
-        : failures >= MAX_FAILURES.proven && now - provenAt >= PROVEN_MS
-    if (!isLost) return false
-    const scopes = new Set(addresses.map((address) => scopeOf(multiaddr(address))))
-    return [...this.#links.values()].some(({ scope }) => scopes.has(scope))
+    const scopes = new Set([...this.#links.values()].map(({ scope }) => scope))
+    if (!soon && isHopeless(entry, now, scopes)) this.#forget(id)
   }
 
   #forget(id: string): void {

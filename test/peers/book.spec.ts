@@ -3,7 +3,8 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { AddressBook, HORIZON_MS, named, REPLACEABLE_MS, unknown } from '../../dist/src/peers/book.js'
+import { named } from '../../dist/src/peers/addresses.js'
+import { AddressBook, HORIZON_MS, REPLACEABLE_MS, unknown } from '../../dist/src/peers/book.js'
 import {
   BUCKET_SIZE,
   NEW_BUCKETS,

@@ -2,18 +2,10 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { HandClock } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { FIRST_WAIT_MS, LONGEST_WAIT_MS, MAX_FAILURES, PROVEN_MS } from '../../dist/src/peers/backoff.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
 import { RELAX_MS, SEED_SLOTS } from '../../dist/src/peers/choice.js'
-import {
-  ALONE_WAIT_MS,
-  FIRST_WAIT_MS,
-  FULL_WAIT_MS,
-  GOOD_MS,
-  LONGEST_WAIT_MS,
-  MAX_FAILURES,
-  Planner,
-  PROVEN_MS
-} from '../../dist/src/peers/planner.js'
+import { ALONE_WAIT_MS, FULL_WAIT_MS, GOOD_MS, Planner } from '../../dist/src/peers/planner.js'
 import { VICTIM_MS } from '../../dist/src/peers/victims.js'
 
 const HINT = { source: 'test' }
