@@ -147,10 +147,13 @@ describe('somebody who is banned, or comes while we are suspended, with a connec
     else await host.services.peers.suspend()
     // what libp2p tells when an upgrade that had begun before is through
     let isAborted = false
+    const abort = (): void => {
+      isAborted = true
+    }
     const late = new Proxy(connection!, {
       get: (target, key) => {
         if (key === 'status') return 'open'
-        if (key === 'abort') return () => void (isAborted = true)
+        if (key === 'abort') return abort
         const value = Reflect.get(target, key)
         return typeof value === 'function' ? value.bind(target) : value
       }
