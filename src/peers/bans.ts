@@ -58,12 +58,14 @@ export class Bans {
     return this.#bans.get(what)
   }
 
-  /** A later end wins; a ban by hand is not shortened by one for a fault. */
+  /** What is done by hand holds as it is; one for a fault never shortens what is there. */
   add(ban: Ban, now: number): void {
     const known = this.#bans.get(ban.what)
-    if (known != null && known.until > now && !ban.byHand && (known.byHand || known.until >= ban.until)) return
+    const isKept = known != null && known.until > now && !ban.byHand
+    if (isKept && known.until >= ban.until) return
     if (known == null && this.#bans.size >= this.#max && !this.#makeRoom(ban, now)) return
-    this.#bans.set(ban.what, { ...ban, reason: ban.reason.slice(0, MAX_REASON) })
+    const byHand = ban.byHand || (isKept && known.byHand)
+    this.#bans.set(ban.what, { ...ban, byHand, reason: ban.reason.slice(0, MAX_REASON) })
     if (ban.kind === 'prefix') this.#prefixes.set(ban.what, parsePrefix(ban.what))
     this.#changed.add(ban.what)
   }

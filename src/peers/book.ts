@@ -137,7 +137,10 @@ export class AddressBook {
     // the clock may have been set back
     entry.endedAt = Math.min(entry.endedAt, now)
     if (!this.#place(entry, now)) return false
-    if (tried) this.#promote(entry, entry.group, now)
+    if (tried) {
+      entry.worked = entry.addresses[0]
+      this.#promote(entry, entry.group, now)
+    }
     return true
   }
 

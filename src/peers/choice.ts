@@ -106,7 +106,7 @@ export class Choice {
     }
     if (count <= 0) return []
     const passed = new Set(taken)
-    const groups = new Set(linked)
+    const groups = new Set([...linked, ...taken.flatMap((id) => this.#init.book.get(id)?.group ?? [])])
     const chosen: string[] = []
     const draw = (fits: (entry: Entry) => boolean): Entry | undefined => {
       for (let refused = 0; refused < MAX_REFUSED; refused++) {

@@ -62,7 +62,8 @@ export interface PeersInit {
   /** Pass on, and ask for, peers' own signed addresses. Only where there is a chain or a `network`. @default true */
   introductions?: boolean
   /**
-   * Only these IP addresses and prefixes in CIDR come in and are dialled; names are not dialled then, except of this computer.
+   * Only these IP addresses and prefixes in CIDR come in and are dialled; names are not dialled then, except those of this computer and
+   * network.
    * @default all
    */
   allow?: readonly string[]
@@ -72,7 +73,7 @@ export interface PeersInit {
   /** [0, 1), for jitter and choice. @default Math.random */
   random?: () => number
   /**
-   * A peer that nothing was heard of for `idleMs` is pinged; `misses` pings in a row without an answer within `timeoutMs` end the
+   * A peer is pinged `idleMs` after it joined, and whenever nothing was heard of it for so long; `misses` pings in a row without an answer within `timeoutMs` end the
    * connection. A miss does not count when our own event loop was late. @default 10_000, 5_000, 3
    */
   ping?: { idleMs?: number; timeoutMs?: number; misses?: number }
@@ -107,7 +108,7 @@ export interface PeersEvents {
 }
 
 export interface BanOptions {
-  /** How long; Infinity: until it is lifted. @default 24 h */
+  /** How long, above 0; Infinity: until it is lifted. @default 24 h */
   ms?: number
   /** For people; at most 200 characters are kept. @default 'by hand' */
   reason?: string
@@ -154,7 +155,7 @@ export interface Peers extends TypedEventTarget<PeersEvents> {
   heard(peer: PeerId): void
   /** Something new and good came from this peer: such peers are the last to be replaced. An accepted `judge` says so too. */
   useful(peer: PeerId): void
-  /** Charges a peer. `provable` bans it for 24 h, `protocol` adds up to that, `quality` lowers its priority, `none` costs nothing. */
+  /** Charges a peer. `provable` bans it for 24 h, `protocol` adds up to 1 h, `quality` lowers its priority, `none` costs nothing. */
   fault(peer: PeerId, fault: Fault, reason: string): void
   /** Charges a peer for a verdict on what it sent. A bad state costs only who served it through `sync`. */
   judge(peer: PeerId, verdict: Verdict, via: Via): void
@@ -171,7 +172,7 @@ export interface Peers extends TypedEventTarget<PeersEvents> {
    * @throws ConfigError for what is none of them
    */
   ban(what: PeerId | string, options?: BanOptions): Promise<void>
-  /** Lifts one; what a peer did before is forgotten with it. Answers whether there was one. */
+  /** Lifts one; what a peer did before is forgotten with it. Answers whether there was one. Throws ConfigError as `ban` does. */
   unban(what: PeerId | string): Promise<boolean>
   /**
    * Says goodbye to all, closes their connections, dials nobody and lets nobody in, until `resume`: for a computer that goes to sleep. No

@@ -17,8 +17,8 @@ export interface InquiryInit extends Omit<IntroductionsInit, 'onFault' | 'onNewc
   peerStore: PeerStore
   /** Who can be asked. */
   members: ReadonlyMap<string, JoinedPeer>
-  /** Aborts when the service stops. */
-  signal: AbortSignal
+  /** Aborts when the service stops or is suspended. */
+  signal(): AbortSignal
   /** Whether a status service says who belongs to the network. */
   isVouchedFor(): boolean
   /** Whether we have all the peers we want. */
@@ -107,28 +107,28 @@ export class Inquiry {
     const { members, signal, spawn } = this.#init
     if (direction !== 'inbound') return
     const others = [...members.values()].filter((other) => !other.peer.equals(peer)).map(({ connection }) => connection)
-    for (const task of this.#introductions.passOn(peer.toString(), others, signal)) spawn(task)
+    for (const task of this.#introductions.passOn(peer.toString(), others, signal())) spawn(task)
   }
 
   /** Not at once: peers that start together with us have not met the one we ask either. */
   async #askSoon(member: JoinedPeer): Promise<void> {
     const { clock, random, signal, members } = this.#init
     const id = member.peer.toString()
-    await pause(clock, ASK_MS * (1 + random()), signal)
+    await pause(clock, ASK_MS * (1 + random()), signal())
     if (members.has(id) && this.#introductions.mayAsk(id)) await this.#ask(member)
   }
 
   async #ask(member: JoinedPeer): Promise<void> {
     const { signal, satisfied, self, learn, log, onFault } = this.#init
-    if (satisfied() || signal.aborted) return
+    if (satisfied() || signal().aborted) return
     try {
       let fresh = false
-      for (const record of await this.#introductions.ask(member.connection, signal)) {
+      for (const record of await this.#introductions.ask(member.connection, signal())) {
         if (record.id !== self.toString()) fresh = learn(record, member.connection) || fresh
       }
       if (fresh) this.#introductions.hurry()
     } catch (err) {
-      if (signal.aborted || member.connection.status !== 'open') return
+      if (signal().aborted || member.connection.status !== 'open') return
       const { name, fault } = err as PeerError
       if (name === 'UnsupportedError' || fault == null) log('no introductions from %p: %s', member.peer, textOf(err))
       else onFault(member.peer, fault, `introductions: ${textOf(err)}`)
@@ -138,7 +138,7 @@ export class Inquiry {
   async #keepRecord(peer: PeerId, addresses: readonly Multiaddr[]): Promise<void> {
     const { peerStore, signal, log, members } = this.#init
     try {
-      const { peerRecordEnvelope } = await peerStore.get(peer, { signal })
+      const { peerRecordEnvelope } = await peerStore.get(peer, { signal: signal() })
       if (peerRecordEnvelope == null) return
       // libp2p takes records that others refuse, and we would be charged for passing one on
       const { id } = await openRecord(peerRecordEnvelope)

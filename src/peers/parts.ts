@@ -44,6 +44,8 @@ export interface Hub {
   inquiry(): Inquiry | undefined
   /** Aborts when the service stops. */
   signal(): AbortSignal
+  /** Aborts when it is suspended, too. */
+  awake(): AbortSignal
   /** Neither dials nor lets anyone in. */
   isAsleep(): boolean
   /** Takes care of work that goes on by itself. */
@@ -130,7 +132,8 @@ export class Parts {
       onDoubt: (peer) => spawn(this.heartbeat.probe(peer.toString(), signal()))
     })
     this.links = new Links({
-      ...{ clock, self, connectionManager, signal, spawn },
+      ...{ clock, self, connectionManager, spawn },
+      signal: () => hub.awake(),
       identify: () => hub.siblings().identify,
       isMember: (id) => this.roster.members.has(id),
       onSurvivor: (connection) => {
@@ -200,7 +203,7 @@ export class Parts {
     return new Inquiry({
       ...{ self, peerStore, registrar, chain, clock, log, random },
       members: roster.members,
-      signal: this.#hub.signal(),
+      signal: () => this.#hub.awake(),
       isVouchedFor: () => this.#hub.siblings().status != null,
       satisfied: () => planner.satisfied || this.#hub.isAsleep(),
       rank: (id) => this.#rank(id),

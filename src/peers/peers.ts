@@ -63,6 +63,7 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
       siblings: () => this.#siblings,
       inquiry: () => this.#inquiry,
       signal: () => this.#run.signal,
+      awake: () => this.#awake.signal,
       isAsleep: () => this.#awake.signal.aborted,
       spawn: (task) => this.#spawn(task),
       onJoin: (member) => this.#onJoin(member),
@@ -187,8 +188,8 @@ export class PeersService extends TypedEventEmitter<PeersEvents> implements Peer
     if (!this.suspended) return
     const { planner, clock, keeper } = this.#parts
     this.#awake = fresh()
-    planner.refresh(clock.now())
     planner.anchor(keeper.anchors)
+    planner.refresh(clock.now())
     if (this.#isRunning) this.#tick(clock.now())
   }
 

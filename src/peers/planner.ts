@@ -151,8 +151,7 @@ export class Planner {
   hasSpare(now: number, allowed: (id: string) => boolean): boolean {
     const isSpare = (entry: Entry): boolean =>
       !entry.seed && entry.failures === 0 && !this.#isBusy(entry.id) && this.#dueAt(entry) <= now
-    const spare = this.#book.draw(this.#random, (entry) => (isSpare(entry) ? 1 : 0))
-    return spare != null && allowed(spare.id)
+    return [...this.#book.entries.values()].some((entry) => isSpare(entry) && allowed(entry.id))
   }
 
   /** When this peer may be dialled next; undefined while it is connected, being dialled or unknown. */
@@ -226,6 +225,7 @@ export class Planner {
     const isFull = this.#full.delete(id)
     const entry = this.#book.get(id)
     if (entry == null) return
+    if (link.proved) entry.seenAt = Math.max(entry.seenAt, now)
     const isGood = link.proved && now - link.since >= GOOD_MS
     if (isGood) entry.failures = 0
     if (isGood || ours) {
@@ -251,11 +251,11 @@ export class Planner {
     if (entry != null) entry.heldUntil = 0
   }
 
-  /** Everyone may be tried again, within a second: we are in another network, or awake again. */
+  /** Everyone may be tried again, within a second, anchors at once: we are in another network, or awake again. */
   refresh(now: number): void {
     for (const entry of this.#book.entries.values()) {
       entry.endedAt = now
-      entry.waitMs = this.#random() * FIRST_WAIT_MS
+      entry.waitMs = this.isAnchor(entry.id) ? 0 : this.#random() * FIRST_WAIT_MS
     }
     this.#victims.clear()
   }

@@ -89,7 +89,7 @@ export class Turnover {
       }))
   }
 
-  /** Drawn once for each group, and so unknown to others. Bounded by what is connected. */
+  /** Drawn once for each group, and so unknown to others. Drawn anew after 10,000. */
   #rank(group: string): number {
     const known = this.#ranks.get(group)
     if (known != null) return known

@@ -54,9 +54,9 @@ export function onePerHost(entries: readonly Entry[]): string[] {
   return left.map(({ id }) => id)
 }
 
-/** Where a stranger is said to be; nothing for seeds and those who once proved themselves. */
-function hostsOf({ seed, provenAt, addresses }: Entry): string[] {
-  return seed || provenAt != null ? [] : addresses.map(hostOf)
+/** Where a stranger is said to be; nothing for seeds and those who once answered a dial of ours. That somebody called us says not where he is. */
+function hostsOf({ seed, worked, addresses }: Entry): string[] {
+  return seed || worked != null ? [] : addresses.map(hostOf)
 }
 
 /** An address without the peer's ID. */

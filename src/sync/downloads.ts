@@ -83,6 +83,7 @@ export class Downloads {
       const { done, value } = await pages.next()
       if (done) return value
       this.planner.bodies(id, value)
+      this.neighbours.useful(asked.peer)
       this.evaluate()
     }
   }
@@ -101,7 +102,6 @@ export class Downloads {
       try {
         const more = await request({ peer, connection, signal })
         this.planner.done(id, more)
-        this.neighbours.useful(peer)
       } catch (err) {
         if (signal.aborted) return
         this.log.trace('request %d to %p failed - %e', id, peer, err)

@@ -64,6 +64,8 @@ describe('bans', () => {
     expect(bans.peer(ID, 1e15)).toMatchObject({ until: Number.POSITIVE_INFINITY, byHand: true })
     bans.add(ban(ID, 10, { byHand: true }), 0)
     expect(bans.peer(ID, 0)?.until).toBe(10)
+    bans.add(ban(ID, 5000), 0)
+    expect(bans.peer(ID, 0)).toMatchObject({ until: 5000, byHand: true })
   })
 
   test('are bounded: those of faults that end first go first, what was done by hand last', () => {

@@ -9,6 +9,7 @@ import {
   BUCKET_SIZE,
   NEW_BUCKETS,
   NEW_BUCKETS_PER_SOURCE,
+  Placing,
   TRIED_BUCKETS,
   TRIED_BUCKETS_PER_GROUP
 } from '../../dist/src/peers/buckets.js'
@@ -162,6 +163,16 @@ describe('entries', () => {
 })
 
 describe('the table of those only heard of', () => {
+  test('is arranged in a way that nobody without the secret can foresee', () => {
+    const shared = (a: number, b: number): number => {
+      const [one, two] = [a, b].map((byte) => new Placing(new Uint8Array(32).fill(byte)))
+      return Array.from({ length: 50 }, (_, i) => `ip4:${i}.1`).filter((g) => one!.fresh(g, 'x') === two!.fresh(g, 'x'))
+        .length
+    }
+    expect(shared(1, 1)).toBe(50)
+    expect(shared(1, 2)).toBeLessThan(20)
+  })
+
   test('has room for a sixteenth from one source, and what is there is not pushed out by more', () => {
     fc.assert(
       fc.property(secret, (bytes) => {

@@ -72,6 +72,7 @@ test('a record that only libp2p takes is not passed on, and spoils no answer', a
     await until('the liar to be known', () => allJoined([seed, one]))
     const [a, b] = await Promise.all([0, 1].map(() => makeHost({ chain: CHAIN, seeds: [addressOf(seed)] })))
     await until('the others to be introduced', () => allJoined([seed, a!, b!]))
+    await Promise.all([a!, b!].map((host) => host.services.peers.flush({ signal: AbortSignal.timeout(10_000) })))
     const faults = [a!, b!].flatMap((host) => host.services.peers.explain()).map(({ fault }) => fault)
     expect(faults.filter((fault) => fault?.fault === 'protocol')).toEqual([])
   } finally {
@@ -83,7 +84,7 @@ test('nodes of another chain, or of none, are not asked and are not charged for 
   const seed = await makeHost()
   const host = await makeHost({ chain: CHAIN, seeds: [addressOf(seed)] })
   await until('the seed', () => host.services.peers.connected.has(idOf(seed)))
-  await until('the answer', () => host.services.peers.explain()[0]?.state === 'joined')
+  await host.services.peers.flush({ signal: AbortSignal.timeout(10_000) })
   expect(host.services.peers.explain()[0]?.fault).toBeUndefined()
   expect(host.getProtocols()).toContain(ID)
   expect(seed.getProtocols().filter((protocol) => protocol.includes('peers/1'))).toEqual([])
@@ -116,7 +117,14 @@ async function introducer(records: { id: string; bytes: Uint8Array; addresses: s
     )
   const connection = await asker.dial(server.getMultiaddrs())
   const asking = make(asker)
-  return { clock, faults, server, asker, connection, ask: () => asking.ask(connection, AbortSignal.timeout(10_000)) }
+  return {
+    clock,
+    faults,
+    server,
+    asker,
+    connection,
+    ask: (over = connection) => asking.ask(over, AbortSignal.timeout(10_000))
+  }
 }
 
 /** The connection as it would look from elsewhere. */
@@ -144,6 +152,11 @@ describe('answers', () => {
     const few = await introducer([private_, open, ...loopback.slice(0, 3)])
     const ids = (await few.ask()).map(({ id }) => id)
     expect(ids.sort()).toEqual([open.id, ...loopback.slice(0, 3).map(({ id }) => id)].sort())
+    // what is private is not even given to one who would take it
+    few.clock.turn(INTRODUCTION_MS)
+    const seen = await few.ask(from(few.connection, '/ip4/192.168.1.1/tcp/1'))
+    expect(seen.map(({ id }) => id)).toContain(open.id)
+    expect(seen.map(({ id }) => id)).not.toContain(private_.id)
     const many = await introducer(loopback)
     expect(await many.ask()).toHaveLength(32)
   })

@@ -382,11 +382,33 @@ describe('strangers that are said to be at one address', () => {
     expect(knocks).toBeGreaterThan(0)
   })
 
+  test('are not looked for there for having called us either', () => {
+    const { clock, book, planner, plan, dial } = setup({ target: 8 })
+    planner.opened('someone', 'inbound', clock.now())
+    for (let i = 0; i < 20; i++) {
+      book.learn(`fake${i}`, ['/ip4/8.8.8.8/tcp/22'], clock.now(), { source: `ip4:1.${i}` })
+      planner.opened(`fake${i}`, 'inbound', clock.now())
+      planner.proved(`fake${i}`, clock.now())
+      planner.closed(`fake${i}`, clock.now(), 'gone')
+    }
+    let knocks = 0
+    for (let second = 0; second < 600; second++) {
+      for (const id of plan()) {
+        knocks++
+        dial(id, false)
+      }
+      clock.turn(1000)
+    }
+    expect(knocks).toBeLessThanOrEqual(10 * 11)
+    expect(new Set(plan()).size).toBeLessThanOrEqual(1)
+  })
+
   test('a peer that once was there is not affected', () => {
     const { clock, book, planner, plan, dial } = setup({ target: 8 })
     planner.opened('someone', 'inbound', clock.now())
     for (const id of ['known', 'fake']) book.learn(id, ['/ip4/8.8.8.8/tcp/22'], clock.now(), HINT)
     dial('known', true)
+    book.worked('known', '/ip4/8.8.8.8/tcp/22')
     dial('fake', false)
     clock.turn(GOOD_MS)
     planner.closed('known', clock.now(), 'lost')
@@ -449,6 +471,25 @@ describe('a herd', () => {
 })
 
 describe('waking up', () => {
+  test('who stood by us is tried at once, before all others', () => {
+    const { clock, planner, dial, plan } = setup({ seeds: 1, others: 6 })
+    for (let i = 0; i < 6; i++) dial(`peer${i}`, false)
+    planner.anchor(['peer3', 'peer1'])
+    planner.refresh(clock.now())
+    expect(plan()).toEqual(['peer3', 'peer1'])
+  })
+
+  test('who was here for two months is not forgotten when he leaves', () => {
+    const { clock, book, planner, dial } = setup({ others: 2 })
+    dial('peer0', true)
+    clock.turn(60 * 24 * 3_600_000)
+    book.learn('other', ['/memory/other'], clock.now(), HINT)
+    planner.closed('peer0', clock.now(), 'lost')
+    book.sweep(clock.now())
+    expect(book.get('peer0')).toBeDefined()
+    expect(book.get('peer1')).toBeUndefined()
+  })
+
   test('everyone may be tried within a second, the held ones excepted', () => {
     const { clock, planner, dial, plan } = setup({ seeds: 1, others: 3 })
     for (let i = 0; i < 12; i++) for (const id of ['seed0', 'peer0', 'peer1']) dial(id, false)

@@ -6,6 +6,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type PeersInit, peers, type StatusPort } from 'blockwire/peers'
 import type { Status } from 'blockwire/status'
 import { HandClock } from 'blockwire/testing'
+import { MemoryDatastore } from 'datastore-core'
+import { Key } from 'interface-datastore'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, test } from 'vitest'
 import { reject } from '../../dist/src/chain/verdict.js'
@@ -85,6 +87,7 @@ describe('liveness', () => {
     for (let i = 0; i < 20; i++) {
       clock.turn(9000)
       host.services.peers.heard(other.peerId)
+      await new Promise((resolve) => setTimeout(resolve, 5))
     }
     // one ping there was: it tells how far away the peer is
     expect(ears.pings).toBeLessThanOrEqual(1)
@@ -171,6 +174,18 @@ describe('bans', () => {
     expect(host.services.peers.bans()).toEqual([])
     await host.dial(other.getMultiaddrs())
     await until('the other to be back', () => joined(host, other))
+  })
+
+  test('are written at once, for faults as by hand, and taken out when they are lifted', async () => {
+    const datastore = new MemoryDatastore()
+    const { host, other } = await pair({ libp2p: { datastore } })
+    const has = (what: string): boolean => datastore.has(new Key(`/blockwire/peers/bans/${what}`)) as boolean
+    host.services.peers.fault(other.peerId, 'provable', 'no work')
+    await until('the ban to be written', () => has(idOf(other)))
+    await host.services.peers.ban('8.8.8.8')
+    expect(has('8.8.8.8')).toBe(true)
+    await host.services.peers.unban('8.8.8.8')
+    expect(has('8.8.8.8')).toBe(false)
   })
 
   test('of a prefix part from everyone in it, and a wrong one is refused at once', async () => {
