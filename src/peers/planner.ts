@@ -212,9 +212,11 @@ export class Planner {
     this.#book.proved(id, now, link?.group)
   }
 
-  /** It told us that it has no room, and parts from us. */
+  /** It told us that it has no room, and parts from us, or has done so just now. */
   isFull(id: string): void {
+    const entry = this.#book.get(id)
     if (this.#links.has(id)) this.#full.add(id)
+    else if (entry != null) this.#wait(entry)
   }
 
   /** The last connection to it is closed; `ours`: by us, for reasons that are no failure of its. */
@@ -236,7 +238,11 @@ export class Planner {
     } else {
       this.#punish(id, now, reason, false)
     }
-    if (isFull) entry.waitMs = Math.max(entry.waitMs, FULL_WAIT_MS * (1 + this.#random()))
+    if (isFull) this.#wait(entry)
+  }
+
+  #wait(entry: Entry): void {
+    entry.waitMs = Math.max(entry.waitMs, FULL_WAIT_MS * (1 + this.#random()))
   }
 
   /** Leave it alone for at least `ms`. */

@@ -264,8 +264,10 @@ export class StatusService extends TypedEventEmitter<StatusEvents> implements St
     const { id, remotePeer } = event.detail
     this.#unopened.cancel(id)
     this.#parting.cancel(id)
+    const session = this.#sessions.on(event.detail)
     this.#sessions.forget(event.detail)
-    this.#settle(remotePeer.toString(), 'connection closed')
+    // a session ends by itself, and has read by then what came with the end: a goodbye says more than that the connection is closed
+    if (session == null) this.#settle(remotePeer.toString(), 'connection closed')
   }
 
   readonly #onIdentify = (event: CustomEvent<IdentifyResult>): void => {

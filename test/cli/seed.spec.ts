@@ -111,14 +111,17 @@ describe('blockwire seed', () => {
     expect(seed.stdout + seed.stderr).not.toContain('\u001b')
   })
 
-  it('lets in as many as it was told, and tells the next one why not', async () => {
+  it('lets in as many as it was told, and tells the one that has to go why', async () => {
     const seed = Program.seed('--max-inbound', '1')
     const address = await seed.address()
     const first = Program.node('--seed', address)
     await first.event('peer', ({ action }) => action === 'join')
     const second = Program.node('--seed', address)
-    await second.event('peer', ({ action, reason }) => action === 'leave' && reason === 'too many peers')
-    expect(first.events.filter(({ action }) => action === 'leave')).toEqual([])
+    // the second, or on a slow machine the first, which then has been here for a while
+    const isTold = ({ events }: Program): boolean =>
+      events.some(({ action, reason }) => action === 'leave' && reason === 'too many peers')
+    await second.until('one of them to be told', () => isTold(first) || isTold(second))
+    expect(isTold(first) && isTold(second)).toBe(false)
   })
 
   it('keeps its identity in its directory, and no key for rewards', async () => {

@@ -432,6 +432,15 @@ describe('a peer that has no room for us', () => {
     expect(wait).toBeLessThanOrEqual(2 * FULL_WAIT_MS)
   })
 
+  test('is left alone too when its word comes after the end of the connection', () => {
+    const { clock, planner, dial } = setup({ others: 2 })
+    dial('peer1', true)
+    dial('peer0', true)
+    planner.closed('peer0', clock.now(), 'the connection closed')
+    planner.isFull('peer0')
+    expect((planner.dueAt('peer0') ?? 0) - clock.now()).toBeGreaterThanOrEqual(FULL_WAIT_MS)
+  })
+
   test('is a seed tried again within 10 s when there is no other peer', () => {
     const { clock, planner, dial } = setup({ seeds: 1 })
     dial('seed0', true)
