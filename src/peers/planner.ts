@@ -12,6 +12,7 @@ export const ALONE_WAIT_MS = 10_000
 export const GOOD_MS = 15_000
 /** How long a peer that told us it is full is left alone, at least; at most twice that. */
 export const FULL_WAIT_MS = 60_000
+
 export interface PlannerInit {
   book: AddressBook
   /** Outbound connections wanted. */
@@ -132,14 +133,12 @@ export class Planner {
     if (room <= 0) return []
     const wanted = Math.max(0, this.missing - this.#dials.size)
     const chosen = this.#choice.choose({
-      ...{
-        now,
-        wanted: Math.min(wanted, room),
-        isMet: this.satisfied,
-        target: this.#target,
-        groups: this.#groups(),
-        allowed
-      },
+      now,
+      wanted: Math.min(wanted, room),
+      isMet: this.satisfied,
+      target: this.#target,
+      groups: this.#groups(),
+      allowed,
       isBusy: (id) => this.#isBusy(id),
       isDue: (entry) =>
         !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && !this.#victims.covers(entry, now) && allowed(entry.id)
