@@ -34,6 +34,7 @@ export function fromHex(text: string): Uint8Array {
 
 /** Not in constant time: for hashes and keys that are public. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
   return true

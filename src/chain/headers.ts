@@ -29,9 +29,10 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   let top: Entry<Header> | undefined
   let since = performance.now()
   makeRoom(core, list.length)
-  for (const bytes of list) {
-    const own = new Uint8Array(bytes)
-    const named = core.inspector.header(own)
+  const page = together(list)
+  const hashes = core.inspector.hashes(page)
+  for (const [i, own] of page.entries()) {
+    const named = core.inspector.header(own, hashes[i])
     if (!('hash' in named)) {
       result.verdict = named
       break
@@ -63,7 +64,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       result.verdict = ignore('full', TOO_MANY)
       break
     }
-    top = core.tree.insert(located(named, place), parent)
+    top = core.tree.insert(located(named, place, own), parent)
     core.tree.revive(top)
     fresh.push(top)
     result.last = top.at
@@ -80,4 +81,17 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   }
   core.announceTarget()
   return result
+}
+
+/** Own copies of what came: it may be views of a stream's memory. */
+function together(list: Uint8Array[]): Uint8Array[] {
+  let size = 0
+  for (const { length } of list) size += length
+  const whole = new Uint8Array(size)
+  let at = 0
+  return list.map((bytes) => {
+    whole.set(bytes, at)
+    at += bytes.length
+    return whole.subarray(at - bytes.length, at)
+  })
 }

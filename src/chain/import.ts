@@ -30,6 +30,8 @@ export interface AddOptions {
 
 /** Most of one atomic batch. */
 const BATCH_BYTES = 8 * 1_048_576
+/** Blocks taken apart together. */
+const OPEN_BLOCKS = 64
 /** How long to work before others have a turn of the event loop. */
 const SLICE_MS = 25
 
@@ -157,9 +159,11 @@ export class Importer<Header extends BaseHeader, Tx> {
     const failed = (verdict: Verdict): ImportResult => ({ verdict, added: stored, index: stored })
     const unwritten = (): ImportResult => failed(ignore('error', 'the blocks could not be written'))
     try {
-      for (const bytes of blocks) {
+      let opened: Array<Piece<Header, Tx> | Verdict> = []
+      for (const [n, bytes] of blocks.entries()) {
         const top = advance.top
-        const done = this.#append(advance, bytes, top, fresh)
+        if (n % OPEN_BLOCKS === 0) opened = this.#open(blocks.slice(n, n + OPEN_BLOCKS), top)
+        const done = this.#append(advance, opened[n % OPEN_BLOCKS]!, top, fresh)
         if (!(isPromise(done) ? await done : done)) {
           if (!(await flush())) return unwritten()
           const verdict = await this.add(bytes, own)
@@ -184,15 +188,20 @@ export class Importer<Header extends BaseHeader, Tx> {
     return (await reorganise(core, own)) ? { verdict: ACCEPT, added: stored } : { ...unwritten(), added: stored }
   }
 
+  /** Takes the next blocks apart, most of which are those whose headers are here already. */
+  #open(blocks: Uint8Array[], top: Entry<Header>): Array<Piece<Header, Tx> | Verdict> {
+    const { tree, inspector } = this.#core
+    return inspector.openAll(blocks, (n) => tree.pathAt(top.at.height + 1 + n)?.at)
+  }
+
   /** Applies a block that extends the batch. False when it does not, or is not good: then it goes the long way, alone. */
   #append(
     advance: Advance<Header, Tx>,
-    bytes: Uint8Array,
+    piece: Piece<Header, Tx> | Verdict,
     top: Entry<Header>,
     fresh: Entry<Header>[]
   ): boolean | Promise<boolean> {
     const core = this.#core
-    const piece = core.inspector.open(bytes)
     if (!('hash' in piece)) return false
     const standing = assess(core, piece, top)
     if (standing.parent !== top || standing.place == null || standing.verdict.result !== 'accept') return false
@@ -204,7 +213,7 @@ export class Importer<Header extends BaseHeader, Tx> {
     if (isFresh) fresh.push(entry)
     const settled = (outcome: unknown): boolean => {
       if (outcome === true) {
-        core.inspector.forget(bytes)
+        core.inspector.forget(piece.bytes)
         return true
       }
       if (isFresh) {

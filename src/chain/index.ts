@@ -37,6 +37,7 @@ export type {
   BaseHeader,
   BlockContext,
   Codec,
+  HeaderHash,
   Limits,
   Located,
   ReadableState,

@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.js'
 import { sha256 } from '../hash.js'
 import { equalBytes } from '../hex.js'
+import { apart, sha256Many } from '../lanes.js'
 import { ancestorsOf } from './ancestors.js'
-import { splitBlock, txId } from './block.js'
+import { splitBlock } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
 import { keyOf } from './key.js'
-import { merkleRoot } from './merkle.js'
-import type { BaseHeader } from './rules.js'
+import { merkleRoots } from './merkle.js'
+import type { BaseHeader, Located } from './rules.js'
 import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
 
 /** A block taken apart. */
@@ -20,6 +21,8 @@ export interface Piece<Header, Tx> {
   key: string
   /** Transactions as they came. */
   raw: Uint8Array[]
+  /** Their Merkle root, once it is computed. */
+  root: Uint8Array | undefined
   body: Body<Tx> | undefined
 }
 
@@ -77,28 +80,43 @@ export class Inspector<Header extends BaseHeader, Tx> {
     this.#pieces.delete(bytes)
   }
 
-  #open(bytes: Uint8Array): Piece<Header, Tx> | Verdict {
+  /** Takes many blocks apart, and hashes their transactions side by side. `known`: where the n-th is expected to be one of these. */
+  openAll(blocks: Uint8Array[], known: (n: number) => Located<Header> | undefined): Array<Piece<Header, Tx> | Verdict> {
+    const opened = blocks.map((bytes, n) => this.#pieces.get(bytes) ?? this.#open(bytes, known(n)))
+    const pieces = opened.filter((piece) => 'hash' in piece)
+    const roots = merkleRoots(pieces.map(({ raw }) => raw))
+    for (const [i, piece] of pieces.entries()) piece.root = roots[i]
+    return opened
+  }
+
+  #open(bytes: Uint8Array, known?: Located<Header>): Piece<Header, Tx> | Verdict {
     let parts: { header: Uint8Array; txs: Uint8Array[] }
     try {
       parts = splitBlock(bytes, this.#terms.limits)
     } catch (err) {
       return undecodable(err)
     }
+    const raw = parts.txs
+    if (known?.bytes != null && equalBytes(known.bytes, parts.header)) {
+      const { hash, header, bytes: headerBytes } = known
+      return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash, key: keyOf(hash) }
+    }
     const headerBytes = parts.header.slice()
-    const header = this.header(headerBytes)
-    if ('result' in header) return header as Verdict
-    return { bytes, headerBytes, raw: parts.txs, body: undefined, ...(header as Named<Header>) }
+    const named = this.header(headerBytes)
+    if (!('hash' in named)) return named
+    const { header, hash, key } = named
+    return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash, key }
   }
 
-  /** Decodes and hashes a header. */
-  header(bytes: Uint8Array): Named<Header> | Verdict {
+  /** Decodes and hashes a header. `hashed`: its hash, where that is known. */
+  header(bytes: Uint8Array, hashed?: Uint8Array): Named<Header> | Verdict {
     const { rules, limits, genesis } = this.#terms
     if (bytes.length > limits.headerBytes)
       return reject('too-large', `header of ${bytes.length} bytes, over ${limits.headerBytes}`)
     let header: Header
     try {
       header = rules.header.decode(bytes)
-      if (!equalBytes(rules.header.encode(header), bytes))
+      if (rules.header.canonical !== true && !equalBytes(rules.header.encode(header), bytes))
         return reject('malformed', 'the header encodes to other bytes')
     } catch (err) {
       return undecodable(err)
@@ -106,9 +124,24 @@ export class Inspector<Header extends BaseHeader, Tx> {
     if (header.parent?.length !== 32 || header.root?.length !== 32)
       return reject('malformed', 'parent and root are 32 bytes')
     if (!Number.isSafeInteger(header.time) || header.time < 0) return reject('malformed', `time ${header.time}`)
-    const hash = equalBytes(bytes, genesis.header) ? genesis.at.hash : this.hash(bytes)
+    const hash = equalBytes(bytes, genesis.header) ? genesis.at.hash : (hashed ?? this.hash(bytes))
     if (hash == null) return ignore('error', 'rules.hash failed')
     return { header, hash, key: keyOf(hash) }
+  }
+
+  /** Hashes of headers, side by side where the rules can. Undefined for all where they fail: then each is tried alone. */
+  hashes(headers: Uint8Array[]): Array<Uint8Array | undefined> {
+    const { rules } = this.#terms
+    if (rules.hash == null) return apart(sha256Many(headers))
+    if (rules.hash.many == null) return []
+    try {
+      const hashes = rules.hash.many(headers)
+      if (hashes.length === headers.length && hashes.every(({ length }) => length === 32)) return hashes
+      throw new TypeError('hash.many: not one hash of 32 bytes for each')
+    } catch (err) {
+      this.#init.threw('hash', err)
+      return []
+    }
   }
 
   hash(bytes: Uint8Array): Uint8Array | undefined {
@@ -165,8 +198,8 @@ export class Inspector<Header extends BaseHeader, Tx> {
   }
 
   #body(piece: Piece<Header, Tx>): Body<Tx> {
-    const root = merkleRoot(piece.raw.map(txId))
-    if (!equalBytes(root, piece.header.root))
+    piece.root ??= merkleRoots([piece.raw])[0]!
+    if (!equalBytes(piece.root, piece.header.root))
       return { verdict: reject('root', 'the transactions have another Merkle root'), bound: false, txs: [] }
     const txs: Tx[] = []
     for (let i = 0; i < piece.raw.length; i++) {
@@ -186,7 +219,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
     let tx: Tx
     try {
       tx = rules.tx.decode(bytes)
-      if (!equalBytes(rules.tx.encode(tx), bytes))
+      if (rules.tx.canonical !== true && !equalBytes(rules.tx.encode(tx), bytes))
         return { verdict: reject('malformed', 'the transaction encodes to other bytes') }
     } catch (err) {
       return { verdict: undecodable(err) }
@@ -206,7 +239,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
   reopen(bytes: Uint8Array): { piece: Piece<Header, Tx>; txs: Tx[] } | undefined {
     const piece = this.#open(bytes)
     if (!('hash' in piece)) return undefined
-    if (!equalBytes(merkleRoot(piece.raw.map(txId)), piece.header.root)) return undefined
+    if (!equalBytes(merkleRoots([piece.raw])[0]!, piece.header.root)) return undefined
     try {
       return { piece, txs: piece.raw.map((tx) => this.#terms.rules.tx.decode(tx)) }
     } catch {

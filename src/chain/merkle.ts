@@ -1,5 +1,9 @@
 import { sha256 } from '../hash.js'
+import { rootOf, sha256Many } from '../lanes.js'
 
+const HASH_BYTES = 32
+/** Of RFC 6962: what tells leaves from nodes. */
+const LEAF = 0
 const EMPTY_ROOT = sha256(new Uint8Array(0))
 /** Of leaves up to this size no copy is made anew. */
 const scratch = new Uint8Array(4_097)
@@ -31,15 +35,18 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
  */
 export function merkleRoot(leaves: Uint8Array[]): Uint8Array {
   if (leaves.length === 0) return EMPTY_ROOT.slice()
-  let level = leaves
-  // pairing level by level gives the same tree as splitting at powers of two
-  while (level.length > 1) {
-    const above: Uint8Array[] = []
-    for (let i = 0; i < level.length; i += 2) {
-      const right = level[i + 1]
-      above.push(right == null ? level[i]! : nodeHash(level[i]!, right))
-    }
-    level = above
-  }
-  return level[0]!
+  const hashes = new Uint8Array(HASH_BYTES * leaves.length)
+  for (const [i, leaf] of leaves.entries()) hashes.set(leaf, HASH_BYTES * i)
+  return rootOf(hashes)
+}
+
+/** Roots over the transactions of several blocks, their leaves hashed side by side. */
+export function merkleRoots(blocks: Uint8Array[][]): Uint8Array[] {
+  const hashes = sha256Many(blocks.length === 1 ? blocks[0]! : blocks.flat(), LEAF)
+  let from = 0
+  return blocks.map(({ length }) => {
+    const section = hashes.subarray(from, from + HASH_BYTES * length)
+    from += section.length
+    return length === 0 ? EMPTY_ROOT.slice() : length === 1 ? section : rootOf(section)
+  })
 }

@@ -4,6 +4,15 @@ import type { Check } from './verdict.js'
 export interface Codec<T> {
   encode(value: T): Uint8Array
   decode(bytes: Uint8Array): T
+  /** `decode` is known to refuse all but the one encoding: nobody encodes again to see. @default false */
+  readonly canonical?: boolean
+}
+
+/** A hash function of header bytes; 32 bytes. */
+export interface HeaderHash {
+  (bytes: Uint8Array): Uint8Array
+  /** The same for many at once: headers come by the thousand, and may be hashed side by side. */
+  many?(list: Uint8Array[]): Uint8Array[]
 }
 
 /** What every header has. A chain adds its own fields. */
@@ -26,6 +35,8 @@ export interface Located<Header> {
   /** Of this block and all before it. */
   work: bigint
   header: Header
+  /** The header's bytes, where the block's body is still to come. */
+  bytes?: Uint8Array | undefined
 }
 
 /** The blocks before the one that is checked. */
@@ -104,8 +115,8 @@ export interface Rules<Header extends BaseHeader, Tx> {
   genesis: { header: Omit<Header, 'parent' | 'root'>; txs?: Tx[] }
   header: Codec<Header>
   tx: Codec<Tx>
-  /** Hash of header bytes, 32 bytes. @default sha256 */
-  hash?(bytes: Uint8Array): Uint8Array
+  /** @default sha256 */
+  hash?: HeaderHash
   /** Work of this header alone. Fork choice is the most total work. @default 1n: the longest chain */
   work?(header: Header): bigint
   /** Needs nothing but headers, e.g. proof of work, a signer's turn. Time, height and parent are checked by the library. */

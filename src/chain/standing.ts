@@ -1,3 +1,4 @@
+import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { Named, Place } from './inspector.js'
@@ -37,7 +38,8 @@ export function assess<Header extends BaseHeader, Tx>(
 ): Standing<Header> {
   const { tree, inspector } = core
   const entry = tree.find(key)
-  const parent = entry?.parent ?? tree.get(header.parent) ?? core.older(header.parent)
+  const onTop = top != null && equalBytes(header.parent, top.at.hash)
+  const parent = entry?.parent ?? (onTop ? top : (tree.get(header.parent) ?? core.older(header.parent)))
   const standing: Standing<Header> = { verdict: ACCEPT, entry, parent, place: undefined, deep: false }
   if (entry?.invalid != null) standing.verdict = reject('known-invalid', entry.invalid)
   else if (entry?.body) standing.verdict = ignore('known')
@@ -95,8 +97,13 @@ export function makeRoom<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, 
 
 export const TOO_MANY = 'too many headers off the head chain'
 
-export function located<Header>({ hash, header }: Named<Header>, { height, work }: Place): Located<Header> {
-  return { hash, height, work, header }
+/** `bytes`: of the header, where it comes without its body. */
+export function located<Header>(
+  { hash, header }: Named<Header>,
+  { height, work }: Place,
+  bytes?: Uint8Array
+): Located<Header> {
+  return { hash, height, work, header, bytes }
 }
 
 /** Would it do, but for a time ahead of our clock? */

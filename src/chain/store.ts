@@ -214,7 +214,9 @@ export class Store {
 /** Operations that are written all or not at all. */
 export class Writing {
   readonly #db: Database
-  readonly #ops: Array<{ type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }> = []
+  readonly #keys: Uint8Array[] = []
+  /** Undefined where the key goes. */
+  readonly #values: Array<Uint8Array | undefined> = []
   #bytes = 0
 
   constructor(db: Database) {
@@ -227,23 +229,32 @@ export class Writing {
   }
 
   get size(): number {
-    return this.#ops.length
+    return this.#keys.length
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#ops.push({ type: 'put', key, value })
+    this.#keys.push(key)
+    this.#values.push(value)
     this.#bytes += key.length + value.length
   }
 
   del(key: Uint8Array): void {
-    this.#ops.push({ type: 'del', key })
+    this.#keys.push(key)
+    this.#values.push(undefined)
     this.#bytes += key.length
   }
 
   /** `sync` waits until the disk has it: it survives a power cut. */
   async commit(sync = false): Promise<void> {
-    if (this.#ops.length === 0) return
-    await this.#db.batch(this.#ops, { sync } as object)
+    if (this.#keys.length === 0) return
+    // an array of operations costs three times as much on this thread (classic-level 3)
+    const batch = this.#db.batch()
+    for (let i = 0; i < this.#keys.length; i++) {
+      const value = this.#values[i]
+      if (value == null) batch.del(this.#keys[i]!)
+      else batch.put(this.#keys[i]!, value)
+    }
+    await batch.write({ sync } as object)
   }
 }
 

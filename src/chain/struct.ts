@@ -96,6 +96,7 @@ export function union<V extends Variants>(variants: V): Layout<UnionOf<V>> {
 function layout<T>(field: Field<T>): Layout<T> {
   return {
     ...field,
+    canonical: true,
     encode(value) {
       const writer = new Writer(new Uint8Array(field.measure(value)))
       field.write(value, writer)

@@ -1,5 +1,5 @@
-import { bytes, struct, u32, u53, type ValueOf } from '../chain/index.js'
-import { sha256 } from '../hash.js'
+import { bytes, type HeaderHash, struct, u32, u53, type ValueOf } from '../chain/index.js'
+import { apart, sha256Many, sha256Short } from '../lanes.js'
 import { toTarget } from './bits.js'
 import { Search } from './loop.js'
 
@@ -13,9 +13,9 @@ export type CoinHeader = ValueOf<typeof header>
 export const VERSION = 1
 
 /** SHA-256 of SHA-256. */
-export function sha256d(bytes: Uint8Array): Uint8Array {
-  return sha256(sha256(bytes))
-}
+export const sha256d: HeaderHash = Object.assign((bytes: Uint8Array) => sha256Short(sha256Short(bytes)), {
+  many: (list: Uint8Array[]) => apart(sha256Many(apart(sha256Many(list))))
+})
 
 /** Is the hash, read as a big-endian integer, at most the target of `bits`? So hashes that meet hard targets begin with zeros. */
 export function meets(hash: Uint8Array, bits: number): boolean {
