@@ -30,6 +30,19 @@ export function splitBlock(bytes: Uint8Array, limits: Required<Limits>): { heade
   return { header, txs }
 }
 
+/** Is this the block's header? Looks at no more than that. */
+export function beginsWith(block: Uint8Array, header: Uint8Array): boolean {
+  const from = varintLength(header.length)
+  if (block.length < from + header.length) return false
+  let rest = header.length
+  for (let i = 0; i < from; i++) {
+    if (block[i] !== (rest % 0x80) + (i < from - 1 ? 0x80 : 0)) return false
+    rest = Math.floor(rest / 0x80)
+  }
+  for (let i = 0; i < header.length; i++) if (block[from + i] !== header[i]) return false
+  return true
+}
+
 /** ID of a transaction: its Merkle leaf. */
 export function txId(tx: Uint8Array): Uint8Array {
   return leafHash(tx)

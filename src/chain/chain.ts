@@ -234,9 +234,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return locatorFrom(this.#core, from)
   }
 
-  /** Blocks between the head chain and the target whose bodies are not here, ascending. */
-  missing(limit: number): Located<Header>[] {
-    return this.#core.tree.missing(limit).map(({ at }) => at)
+  /**
+   * Blocks between the head chain and the target whose bodies are not here, ascending. The same object each time for the same block.
+   * `after`: one of a former answer, to go on behind it; undefined when it does not lie between them any more.
+   */
+  missing(limit: number): Located<Header>[]
+  missing(limit: number, after?: { hash: Uint8Array; height: number }): Located<Header>[] | undefined
+  missing(limit: number, after?: { hash: Uint8Array; height: number }): Located<Header>[] | undefined {
+    return this.#core.tree.missing(limit, after)?.map(({ at }) => at)
   }
 
   /** Nobody delivers this body: its branch does not count for the target until a body of it, a new header on it, or `unpark`. */

@@ -12,7 +12,7 @@
 
 export { sha256 } from '../hash.js'
 export { compareBytes, equalBytes, fromHex, toHex } from '../hex.js'
-export { encodeBlock, splitBlock, txId } from './block.js'
+export { beginsWith, encodeBlock, splitBlock, txId } from './block.js'
 export { Chain } from './chain.js'
 export type { ChainInit } from './chain-init.js'
 export { Reader, varintLength, Writer } from './cursor.js'

@@ -1,4 +1,4 @@
-import { compareBytes } from '../hex.js'
+import { compareBytes, equalBytes } from '../hex.js'
 import { type Entry, forkHeightOf, lightest, makeEntry, subtree, type TreeInit, unlink } from './entry.js'
 import { keyOf } from './key.js'
 import { Path } from './path.js'
@@ -226,11 +226,20 @@ export class Tree<Header> {
     return gone
   }
 
-  /** Blocks of the target's branch whose bodies are missing, ascending. */
-  missing(limit: number): Entry<Header>[] {
+  /** Blocks of the target's branch whose bodies are missing, ascending: all of them, or those `after` one of the branch. */
+  missing(limit: number, after?: { hash: Uint8Array; height: number }): Entry<Header>[] | undefined {
     const missing: Entry<Header>[] = []
-    for (const entry of this.#path) {
-      if (missing.length >= limit) break
+    let height = this.#path.forkHeight
+    if (after != null) {
+      const here = this.#path.at(after.height)
+      if (here == null || !equalBytes(here.at.hash, after.hash)) return undefined
+      height = after.height
+    }
+    for (
+      let entry = this.#path.at(++height);
+      entry != null && missing.length < limit;
+      entry = this.#path.at(++height)
+    ) {
       if (!entry.body) missing.push(entry)
     }
     return missing

@@ -106,7 +106,7 @@ export class BranchFetch {
       const pages = this.requester.bodies(asked, path, 'hashes')
       for (let next = await pages.next(); !next.done; next = await pages.next()) {
         for (const { key, bytes } of next.value) {
-          if (key !== toHex(path[received.length]!.hash)) {
+          if (key != null && key !== toHex(path[received.length]!.hash)) {
             this.neighbours.fault(asked.peer, 'protocol', 'a block that was not asked for')
             return
           }

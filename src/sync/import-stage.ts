@@ -61,6 +61,8 @@ export class ImportStage {
       // said to be in, and missing still: fetch it anew
       if (i < added && slot.imports > 2) this.window.empty(slot)
     })
+    // on a side branch they are not on the way to the target any more, either
+    this.window.take(slots.slice(0, added).filter((slot) => slot.state === 'here'))
     const actions: Action[] = []
     if (good) this.#rest = undefined
     else this.#refused(slots[added]!, verdict, sources, now, actions)
@@ -78,7 +80,7 @@ export class ImportStage {
       const guilty = !state || slot.asOwn || (source?.claim != null && this.view.has(source.claim.hash) === 'invalid')
       if (from != null && guilty) actions.push({ do: 'judge', peer: from, verdict, via: 'sync' })
       if (source != null && guilty) {
-        slot.denials.set(source.id, PARK_DENIALS)
+        slot.deny(source.id, PARK_DENIALS)
         source.spoil(now)
         this.window.discard(source.id)
       }

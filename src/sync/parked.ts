@@ -1,6 +1,6 @@
 import { standing } from './claims.js'
 import { PARK_DENIALS, REST_MS, RETRY_MAX_MS } from './limit.js'
-import { newSlot, type Slot } from './slot.js'
+import { Slot } from './slot.js'
 import type { ChainView, Place, Source } from './source.js'
 
 /** Branches remembered at most; the oldest is forgotten first. */
@@ -24,11 +24,11 @@ export class ParkedBranches {
     return this.#branches.size
   }
 
-  add(place: Place, key: string, why: string, now: number, sources: Source[]): void {
-    const slot = newSlot(place, key)
-    for (const source of sources) if (source.claims(place.height)) slot.denials.set(source.id, PARK_DENIALS)
+  add(place: Place, why: string, now: number, sources: Source[]): void {
+    const slot = new Slot(place)
+    for (const source of sources) if (source.claims(place.height)) slot.deny(source.id, PARK_DENIALS)
     const tried = new Map(sources.map((source) => [source.id, { times: 1, next: now + 4 * REST_MS }]))
-    this.#branches.set(key, { slot, why, tried })
+    this.#branches.set(slot.key, { slot, why, tried })
     for (const oldest of this.#branches.keys()) {
       if (this.#branches.size <= MAX_PARKED) break
       this.#branches.delete(oldest)
@@ -67,14 +67,15 @@ export class ParkedBranches {
 
   /** A new header on a parked branch takes it up again: who had not the body then is not asked again now. */
   recall(slot: Slot | undefined): void {
-    const denials = slot == null ? undefined : this.#branches.get(slot.key)?.slot.denials
-    if (denials != null) for (const [peer, times] of denials) slot!.denials.set(peer, times)
+    if (slot == null || this.#branches.size === 0) return
+    const parked = this.#branches.get(slot.key)
+    if (parked != null) slot.recall(parked.slot)
   }
 
   leave(peer: string): void {
     for (const { tried, slot } of this.#branches.values()) {
       tried.delete(peer)
-      slot.denials.delete(peer)
+      slot.pardon(peer)
     }
   }
 

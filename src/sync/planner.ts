@@ -7,7 +7,7 @@ import { type Imported, ImportStage } from './import-stage.js'
 import { GOSSIP_MS, MAX_BLOCKS_BYTES, MAX_IN_FLIGHT, PARK_DENIALS, REQUEST_MS, REST_MS, STALLED_MS } from './limit.js'
 import { ParkedBranches } from './parked.js'
 import { beats, type ChainView, type Offer, Source } from './source.js'
-import { type BodiesAsked, Window } from './window.js'
+import { type BodiesAsked, type Received, Window } from './window.js'
 
 export type SyncState = 'idle' | 'no-peers' | 'headers' | 'bodies' | 'live' | 'stalled'
 
@@ -99,12 +99,12 @@ export class Planner {
   }
 
   /** Bodies in the order in which they came. */
-  bodies(id: number, blocks: { key: string; bytes: Uint8Array }[]): void {
+  bodies(id: number, blocks: Received[]): void {
     const request = this.window.requests.get(id)
     if (request == null) return
     const now = this.now()
-    for (const { key, bytes } of blocks) {
-      if (this.window.receive(request, key, bytes)) {
+    for (const received of blocks) {
+      if (this.window.receive(request, received)) {
         this.#progressAt = now
         continue
       }
@@ -112,9 +112,9 @@ export class Planner {
       this.#cancel(id)
       if (source == null) return
       // by height it may honestly be on another branch; a hash leaves no doubt
-      if (request.by === 'range' && key !== '') source.byHash = true
+      if (request.by === 'range' && received.key !== '') source.byHash = true
       else {
-        const reason = key === '' ? 'a body without a header' : 'a block that was not asked for'
+        const reason = received.key === '' ? 'a body without a header' : 'a block that was not asked for'
         this.#out.push({ do: 'fault', peer: source.id, fault: 'protocol', reason })
         this.#deny(source, request, PARK_DENIALS, now)
         source.spoil(now)
@@ -215,7 +215,7 @@ export class Planner {
     for (const request of [...this.window.requests.values()]) {
       if (request.slots.includes(front)) this.#cancel(request.id)
     }
-    this.parked.add(front.place, front.key, why, now, sources)
+    this.parked.add(front.place, why, now, sources)
     this.#out.push({ do: 'park', hash: front.place.hash })
     this.changed()
   }
@@ -223,7 +223,7 @@ export class Planner {
   #deny(source: Source, request: BodiesAsked, weight: number, now: number): void {
     const slot = request.slots[request.got]
     if (slot == null) return
-    slot.denials.set(source.id, (slot.denials.get(source.id) ?? 0) + weight)
+    slot.deny(source.id, weight)
     source.lack(slot.place.height, now)
   }
 

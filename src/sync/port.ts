@@ -7,6 +7,8 @@ export interface SyncBlock {
   /** Of this block and all before it. */
   work: bigint
   header: { parent: Uint8Array }
+  /** Of the header, where they are at hand: a body that begins with them needs no hashing. */
+  bytes?: Uint8Array | undefined
 }
 
 /** What `sync` needs of a chain. `Chain` of `blockwire/chain` is one; an app may bring its own. */
@@ -14,7 +16,7 @@ export interface SyncChain {
   /** Part of the protocol's ID. */
   readonly id: string
   readonly limits: { blockBytes: number; txBytes: number; headerBytes: number; futureMs: number }
-  readonly rules: { hash?(bytes: Uint8Array): Uint8Array; tie?: 'first-seen' | 'lowest-hash' }
+  readonly rules: { hash?: (bytes: Uint8Array) => Uint8Array; tie?: 'first-seen' | 'lowest-hash' }
   readonly head: SyncBlock
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
@@ -30,7 +32,11 @@ export interface SyncChain {
   branch(hash: Uint8Array): Uint8Array[] | undefined | Promise<Uint8Array[] | undefined>
   /** Newest first: 10 dense, then doubling steps, genesis last. @default from the target */
   locator(from?: SyncBlock): Uint8Array[]
-  missing(limit: number): SyncBlock[]
+  /**
+   * Blocks without a body on the way from the head's chain to the target, ascending. `after`: one of a former answer, to go on from
+   * there; undefined when it is not on the way any more.
+   */
+  missing(limit: number, after?: SyncBlock): SyncBlock[] | undefined
   /** Nobody delivers this body: its branch no longer counts for the target. */
   park(hash: Uint8Array): void
   addHeaders(headers: Uint8Array[]): Promise<{ verdict: Verdict; added: number; last?: SyncBlock }>

@@ -1,5 +1,5 @@
 import type { Connection, PeerId } from '@libp2p/interface'
-import { splitBlock } from '../chain/index.js'
+import { beginsWith, splitBlock } from '../chain/index.js'
 import { sha256 } from '../hash.js'
 import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
@@ -9,6 +9,7 @@ import { MAX_HEADERS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
 import type { SyncBlock, SyncChain } from './port.js'
 import type { Place } from './source.js'
+import type { Received } from './window.js'
 import { onWire, type SyncProtocol } from './wire.js'
 
 /** Who is asked, and who is told that an answer came from there. */
@@ -16,12 +17,6 @@ export interface Asked {
   peer: PeerId
   connection: Connection
   signal: AbortSignal
-}
-
-/** A body and the hash of its header in hex; empty when there is no header in it. */
-export interface Received {
-  key: string
-  bytes: Uint8Array
 }
 
 /** Makes requests of `sync/1`. Throws what the protocol throws; judges nothing. */
@@ -60,9 +55,10 @@ export class Requester {
         ? { range: { from: places[0]!.height, to: places.at(-1)!.height } }
         : { blocks: { hashes: onWire(places.map(({ hash }) => hash)) } }
     )
+    let next = 0
     for await (const items of answer) {
       this.neighbours.heard(asked.peer)
-      yield items.map((bytes) => ({ key: this.#key(bytes), bytes }))
+      yield items.map((bytes) => this.#received(places[next++], bytes))
     }
     return answer.more
   }
@@ -71,14 +67,16 @@ export class Requester {
     return this.protocol.request(connection, this.chain.id, request, { signal })
   }
 
-  #key(block: Uint8Array): string {
+  /** A block whose header has the bytes that were asked for need not be hashed. */
+  #received(place: Place | undefined, block: Uint8Array): Received {
+    if (place?.bytes != null && beginsWith(block, place.bytes)) return { bytes: block }
     let header: Uint8Array
     try {
       header = splitBlock(block, this.chain.limits).header
     } catch {
-      return ''
+      return { key: '', bytes: block }
     }
-    return toHex(hashHeader(this.chain, header))
+    return { key: toHex(hashHeader(this.chain, header)), bytes: block }
   }
 }
 

@@ -6,6 +6,8 @@ import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, 
 export interface Place {
   hash: Uint8Array
   height: number
+  /** Of its header, where they are at hand. */
+  bytes?: Uint8Array | undefined
 }
 
 /** What the planner reads of the chain. All of it is synchronous. */
@@ -16,8 +18,8 @@ export interface ChainView {
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   /** Work of a known header with all before it. */
   locate(hash: Uint8Array): { work: bigint; height: number } | undefined
-  /** Blocks without a body on the way from the head's chain to the target, ascending. */
-  missing(limit: number): Place[]
+  /** See `SyncChain.missing`. */
+  missing(limit: number, after?: Place): Place[] | undefined
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }

@@ -1,4 +1,3 @@
-import { toHex } from '../hex.js'
 import {
   BATCH_BYTES,
   IMPORT_BLOCKS,
@@ -11,7 +10,7 @@ import {
   WINDOW_BLOCKS,
   WINDOW_BYTES
 } from './limit.js'
-import { newSlot, type Slot } from './slot.js'
+import { Slot } from './slot.js'
 import type { ChainView, Place, Source } from './source.js'
 
 /** A request for bodies that is under way. */
@@ -26,6 +25,15 @@ export interface BodiesAsked {
   bytes: number
 }
 
+/** A body as it came. */
+export interface Received {
+  /** Hash of its header in hex, empty when it has none; undefined: that which was asked for. */
+  key?: string
+  bytes: Uint8Array
+}
+
+/** From so many slots on only what came and what is new is looked at. */
+const MANY_SLOTS = 256
 /** Ranges shorter than this are asked for by hash, which cannot be misunderstood. */
 const MIN_RANGE = 8
 
@@ -45,10 +53,11 @@ export class Window {
   #average = 16 << 10
   /** Since when the oldest missing block is waited for, and in what case. */
   #wait: { why: string; since: number } | undefined
-  readonly #byPlace = new WeakMap<Place, Slot>()
-  /** Of the window. */
-  readonly #byKey = new Map<string, Slot>()
+  /** Of the window. Chains give the same object for the same block, as a rule: then nothing has to be written as hex. */
+  readonly #byPlace = new Map<Place, Slot>()
   #round = 0
+  /** No slot before this one is wanted. */
+  #from = 0
   #holding: { request: number; since: number } | undefined
 
   get front(): Slot | undefined {
@@ -59,13 +68,16 @@ export class Window {
   refresh(view: ChainView): BodiesAsked[] {
     if (!this.dirty) return []
     this.dirty = false
-    const missing = view.missing(WINDOW_BLOCKS)
+    if (this.slots.length >= MANY_SLOTS && this.#slide(view)) return []
+    const missing = view.missing(WINDOW_BLOCKS) ?? []
     const before = this.slots
     // the same way from the same block to the same block
     const same = missing.length === before.length && missing[0] === this.front?.place
     if (same && missing.at(-1) === before.at(-1)?.place) return []
     this.#round++
-    this.slots = missing.map((place) => this.#slotOf(place))
+    this.#from = 0
+    const known = new Map(before.map((slot) => [slot.key, slot]))
+    this.slots = missing.map((place) => this.#slotOf(place, known))
     for (const slot of before) if (slot.round !== this.#round) this.#release(slot)
     if (this.front !== before[0]) this.#wait = undefined
     const gone = [...this.requests.values()].filter(({ slots, got }) => {
@@ -75,11 +87,32 @@ export class Window {
     return gone
   }
 
+  /** The chain took these: they leave the window. */
+  take(slots: Slot[]): void {
+    for (const slot of slots) this.#release(slot)
+  }
+
+  /** Drops what the chain took from the front and fills up at the end. False when the way is another than before. */
+  #slide(view: ChainView): boolean {
+    let gone = 0
+    while (gone < this.slots.length && this.slots[gone]!.state === 'gone') gone++
+    const last = this.slots.at(-1)
+    if (gone === 0 || last == null || gone === this.slots.length) return false
+    const more = view.missing(WINDOW_BLOCKS - this.slots.length + gone, last.place)
+    if (more == null) return false
+    this.slots = this.slots.slice(gone)
+    this.#from = Math.max(0, this.#from - gone)
+    this.#wait = undefined
+    for (const place of more) this.slots.push(this.#slotOf(place))
+    return true
+  }
+
   /** Gives out what can be given out, oldest first, to the peer that promises most. */
   assign(sources: Source[], now: number, nextId: () => number): BodiesAsked[] {
     const given: BodiesAsked[] = []
     for (;;) {
-      if (!this.slots.some((slot) => slot.state === 'wanted')) return given
+      while (this.#from < this.slots.length && this.slots[this.#from]!.state !== 'wanted') this.#from++
+      if (this.#from === this.slots.length) return given
       const ready = sources.filter((source) => source.ready(now)).sort(promise)
       let request: BodiesAsked | undefined
       for (const source of ready) {
@@ -104,9 +137,9 @@ export class Window {
   }
 
   /** The next body of an answer. False when it is not the block that was asked for. */
-  receive(request: BodiesAsked, key: string, bytes: Uint8Array): boolean {
+  receive(request: BodiesAsked, { key, bytes }: Received): boolean {
     const slot = request.slots[request.got]
-    if (slot == null || slot.key !== key) return false
+    if (slot == null || (key != null && slot.key !== key)) return false
     request.got++
     request.bytes += bytes.length
     this.#average += (bytes.length - this.#average) * 0.05
@@ -126,6 +159,7 @@ export class Window {
       const slot = request.slots[i]!
       if (slot.state === 'asked') slot.state = 'wanted'
     }
+    this.#from = 0
   }
 
   /** The request that holds up the window for too long while another peer could serve it. Its time doubles with each. */
@@ -172,6 +206,7 @@ export class Window {
   empty(slot: Slot): void {
     this.#drop(slot)
     slot.state = 'wanted'
+    this.#from = 0
   }
 
   /** Things go well: the stall time comes down again. */
@@ -194,7 +229,7 @@ export class Window {
     const { height } = front.place
     const claimants = full.filter((source) => source.claims(height))
     if (claimants.length > 0) {
-      if (claimants.every((source) => (front.denials.get(source.id) ?? 0) >= PARK_DENIALS)) {
+      if (claimants.every((source) => front.denied(source.id) >= PARK_DENIALS)) {
         return { park: `none of ${claimants.length} peers has block ${height}` }
       }
       const waited = this.#waited('delivery', now)
@@ -218,7 +253,8 @@ export class Window {
     const slots: Slot[] = []
     let room = WINDOW_BYTES - this.held
     for (const request of this.requests.values()) room -= (request.slots.length - request.got) * this.#average
-    for (const slot of this.slots) {
+    for (let i = this.#from; i < this.slots.length; i++) {
+      const slot = this.slots[i]!
       const may = slot.state === 'wanted' && this.#mayServe(source, slot, now)
       if (!may && slots.length > 0) break
       if (!may) continue
@@ -232,7 +268,7 @@ export class Window {
 
   #mayServe(source: Source, slot: Slot, now: number): boolean {
     const { height } = slot.place
-    return source.claims(height) && !source.lacking(height, now) && (slot.denials.get(source.id) ?? 0) < PARK_DENIALS
+    return source.claims(height) && !source.lacking(height, now) && slot.denied(source.id) < PARK_DENIALS
   }
 
   #requestOf(slot: Slot): BodiesAsked | undefined {
@@ -240,14 +276,13 @@ export class Window {
     return undefined
   }
 
-  /** Chains give the same object for the same block, as a rule: then nothing has to be written as hex. */
-  #slotOf(place: Place): Slot {
+  #slotOf(place: Place, known?: Map<string, Slot>): Slot {
     let slot = this.#byPlace.get(place)
-    if (slot == null || slot.state === 'gone') {
-      const key = toHex(place.hash)
-      slot = this.#byKey.get(key) ?? newSlot(place, key)
-      this.#byPlace.set(place, slot)
-      this.#byKey.set(key, slot)
+    if (slot == null) {
+      slot = new Slot(place)
+      slot = known?.get(slot.key) ?? slot
+      if (slot.state === 'gone') slot = new Slot(place)
+      this.#byPlace.set(slot.place, slot)
     }
     slot.round = this.#round
     return slot
@@ -256,7 +291,7 @@ export class Window {
   #release(slot: Slot): void {
     this.#drop(slot)
     slot.state = 'gone'
-    this.#byKey.delete(slot.key)
+    this.#byPlace.delete(slot.place)
   }
 
   #drop(slot: Slot): void {

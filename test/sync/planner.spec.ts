@@ -348,7 +348,7 @@ describe('the planner', () => {
     expectLiveOn(sim, tip)
   })
 
-  it('waits at 200,000 headers ahead of head until bodies follow', () => {
+  it('waits at 50,000 headers ahead of head until bodies follow', () => {
     const world = new World()
     const tip = world.grow(world.genesis, 10)
     const sim = new Simulation(world)
@@ -363,7 +363,7 @@ describe('the planner', () => {
     source.last = { hash: tip.hash, height: tip.height + 200_000, work: tip.work }
     sim.until(() => false, 100_000)
     expect(sim.asked.size).toBe(0)
-    expect(source.doubt).toMatch(/200000 headers/)
+    expect(source.doubt).toMatch(/50000 headers/)
     expect(sim.planner.state).toBe('live')
   })
 })
