@@ -39,12 +39,18 @@ export class Advance<Header extends BaseHeader, Tx> {
   readonly #dropped: Entry<Header>[] = []
   #common: Entry<Header>
   #top: Entry<Header>
+  /** It is being written: what it changed is not in the store yet. */
+  #after: Advance<Header, Tx> | undefined
 
-  constructor(core: Core<Header, Tx>) {
+  /** `after`: goes on from there. That one must be committed before this one is, and this one dropped if it is not. */
+  constructor(core: Core<Header, Tx>, after?: Advance<Header, Tx>) {
     this.#core = core
-    this.#overlay = new Overlay((key) => core.store.read(bytesKey(TABLE.state, key)))
+    this.#after = after
+    this.#overlay = new Overlay((key) => {
+      return this.#after == null ? core.store.read(bytesKey(TABLE.state, key)) : this.#after.#overlay.get(key)
+    })
     this.#writing = core.store.write()
-    this.#common = this.#top = core.tree.head
+    this.#common = this.#top = after?.top ?? core.tree.head
   }
 
   /** Where the head would be. */
@@ -95,6 +101,7 @@ export class Advance<Header extends BaseHeader, Tx> {
   /** Writes all of it. False when that failed: then the head stands where it stood. */
   async commit(sync: boolean): Promise<boolean> {
     const { tree } = this.#core
+    this.#after = undefined
     const before = tree.head
     const head = this.#top
     const undoFrom = Math.max(this.#core.undoFrom, head.at.height - this.#core.maxReorg + 1)

@@ -129,6 +129,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#opening = undefined
     this.#waiting.clear()
     await this.#line.run(async () => {
+      if (this.#core.unwritten > 0) await this.#writeHeaders()
       this.#open = false
       this.#waiting.clear()
       if (this.#ownDb) await this.#core.store.db.close()
@@ -169,7 +170,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** Adds headers, parents first, in one batch. Stops at the first that is not accepted. */
   addHeaders(headers: Uint8Array[]): Promise<HeadersResult<Header>> {
     return this.#change(
-      () => addHeaders(this.#core, headers),
+      () => addHeaders(this.#core, headers, this.#line.waiting > 0),
       (verdict) => ({ verdict, added: 0 })
     )
   }
@@ -281,6 +282,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#line.run(() => makeScratch(this.#core))
   }
 
+  #writeHeaders(): Promise<boolean> {
+    return this.#core.commit(this.#core.store.write(), 'headers', false)
+  }
+
   /** One change at a time. What goes wrong in here is our problem: a verdict for the caller, an event for the operator. */
   #change<R>(task: () => Promise<R>, failed: (verdict: Verdict) => R, signal?: AbortSignal): Promise<R> {
     return this.#line.run(async () => {
@@ -288,7 +293,9 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       try {
         // a better branch whose writing failed is tried again with whatever comes next
         if (this.#core.tree.candidate() != null) await reorganise(this.#core, false)
-        return await task()
+        const result = await task()
+        if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
+        return result
       } catch (err) {
         if (signal?.aborted) throw err
         this.#core.error(err instanceof BlockwireError ? err : new StoreReadError('something', err))

@@ -32,6 +32,8 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
   readonly #trash: Entry<Header>[] = []
+  /** Headers that go with the next batch. */
+  #unwritten: Writing
   /** Undo is stored from this height up. */
   undoFrom = 1
   readonly #init: CoreInit<Header, Tx>
@@ -52,6 +54,7 @@ export class Core<Header extends BaseHeader, Tx> {
       maxSide: init.maxSide
     })
     this.#target = this.tree.target
+    this.#unwritten = init.store.write()
     this.inspector = new Inspector({
       terms: init.terms,
       clock: init.clock,
@@ -134,14 +137,27 @@ export class Core<Header extends BaseHeader, Tx> {
     this.emit('target', this.#target.at)
   }
 
-  /** Writes; a failure is said as an event and answered with false. */
+  /** Operations that wait for the next batch. */
+  get unwritten(): number {
+    return this.#unwritten.size
+  }
+
+  /** Headers, which need not be on disk before whatever is written next. */
+  later(writing: Writing): void {
+    this.#unwritten.append(writing)
+  }
+
+  /** Writes, with what waits; a failure is said as an event and answered with false. */
   async commit(writing: Writing, what: string, sync: boolean): Promise<boolean> {
     const trash = this.#trash.splice(0)
     for (const entry of trash) this.#delete(writing, entry)
+    const first = this.#unwritten
+    this.#unwritten = this.store.write()
     try {
-      await writing.commit(sync)
+      await writing.commit(sync, first)
       return true
     } catch (cause) {
+      this.#unwritten = first
       this.discard(trash)
       this.error(new StoreWriteError(what, cause))
       return false

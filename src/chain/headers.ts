@@ -16,12 +16,16 @@ export interface HeadersResult<Header = unknown> {
 }
 
 /** How long to work before others have a turn of the event loop. */
-const SLICE_MS = 25
+const SLICE_MS = 5
 
-/** Adds headers, parents first, in one batch. */
+/** Operations that may wait for a batch that takes them along. */
+const MAX_UNWRITTEN = 16_384
+
+/** Adds headers, parents first, in one batch. `later`: another change follows at once, whose batch takes them along. */
 export async function addHeaders<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
-  list: Uint8Array[]
+  list: Uint8Array[],
+  later = false
 ): Promise<HeadersResult<Header>> {
   const writing = core.store.write()
   const fresh: Entry<Header>[] = []
@@ -75,7 +79,8 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       since = performance.now()
     }
   }
-  if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
+  if (later && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
+  else if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
     core.tree.removeAll(fresh)
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }

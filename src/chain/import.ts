@@ -28,12 +28,13 @@ export interface AddOptions {
   signal?: AbortSignal
 }
 
-/** Most of one atomic batch. */
-const BATCH_BYTES = 8 * 1_048_576
+/** Most of one atomic batch: one is written while the next is checked. */
+const BATCH_BYTES = 4 * 1_048_576
+const BATCH_BLOCKS = 512
 /** Blocks taken apart together. */
 const OPEN_BLOCKS = 64
 /** How long to work before others have a turn of the event loop. */
-const SLICE_MS = 25
+const SLICE_MS = 5
 
 /** The way in: blocks and headers from outside, one call at a time. The caller sees to the order. */
 export class Importer<Header extends BaseHeader, Tx> {
@@ -143,19 +144,23 @@ export class Importer<Header extends BaseHeader, Tx> {
   async addBlocks(blocks: Uint8Array[], { own = false, signal }: AddOptions): Promise<ImportResult> {
     const core = this.#core
     let advance = new Advance(core)
-    let fresh: Entry<Header>[] = []
+    const fresh: Entry<Header>[] = []
     let stored = 0
     let since = performance.now()
+    let writing: Promise<boolean> = Promise.resolve(true)
+    /** Begins to write, as soon as what was written before is. */
     const flush = async (): Promise<boolean> => {
+      if (!(await writing)) return false
       if (advance.size === 0) return true
-      const size = advance.size
-      const written = await advance.commit(own)
-      if (written) stored += size
-      else core.tree.removeAll(fresh)
-      fresh = []
-      advance = new Advance(core)
-      return written
+      const { size } = advance
+      writing = advance.commit(own).then((written) => {
+        if (written) stored += size
+        return written
+      })
+      advance = new Advance(core, advance)
+      return true
     }
+    const settled = async (): Promise<boolean> => (await flush()) && (await writing)
     const failed = (verdict: Verdict): ImportResult => ({ verdict, added: stored, index: stored })
     const unwritten = (): ImportResult => failed(ignore('error', 'the blocks could not be written'))
     try {
@@ -165,24 +170,27 @@ export class Importer<Header extends BaseHeader, Tx> {
         if (n % OPEN_BLOCKS === 0) opened = this.#open(blocks.slice(n, n + OPEN_BLOCKS), top)
         const done = this.#append(advance, opened[n % OPEN_BLOCKS]!, top, fresh)
         if (!(isPromise(done) ? await done : done)) {
-          if (!(await flush())) return unwritten()
+          if (!(await settled())) return unwritten()
           const verdict = await this.add(bytes, own)
           if (verdict.result !== 'accept' && !(verdict.result === 'ignore' && verdict.reason === 'known'))
             return failed(verdict)
           stored++
           advance = new Advance(core)
-        } else if (advance.bytes >= BATCH_BYTES && !(await flush())) return unwritten()
+        } else if ((advance.size >= BATCH_BLOCKS || advance.bytes >= BATCH_BYTES) && !(await flush())) {
+          return unwritten()
+        }
         if (performance.now() - since > SLICE_MS) {
           await turn()
           since = performance.now()
           if (signal?.aborted) {
-            await flush()
+            await settled()
             signal.throwIfAborted()
           }
         }
       }
-      if (!(await flush())) return unwritten()
+      if (!(await settled())) return unwritten()
     } finally {
+      await writing
       core.tree.removeAll(fresh)
     }
     return (await reorganise(core, own)) ? { verdict: ACCEPT, added: stored } : { ...unwritten(), added: stored }

@@ -1,5 +1,6 @@
 import type { AbstractLevel } from 'abstract-level'
 import { compareBytes } from '../hex.js'
+import { cut } from './slab.js'
 
 /** An abstract-level database with `keyEncoding: 'view'` and `valueEncoding: 'view'`, e.g. classic-level or memory-level. */
 export type Database = AbstractLevel<Buffer | Uint8Array | string, Uint8Array, Uint8Array>
@@ -46,7 +47,7 @@ export function readHeight(bytes: Uint8Array, at: number): number {
 
 /** table ‖ height ‖ hash: `h`, `b` and `u`. */
 export function blockKey(table: number, height: number, hash: Uint8Array): Uint8Array {
-  const key = new Uint8Array(39)
+  const key = cut(39)
   key[0] = table
   u48(key, 1, height)
   key.set(hash, 7)
@@ -55,7 +56,7 @@ export function blockKey(table: number, height: number, hash: Uint8Array): Uint8
 
 /** table ‖ height: `c`, and the bounds of a range by height. */
 export function heightKey(table: number, height: number): Uint8Array {
-  const key = new Uint8Array(7)
+  const key = cut(7)
   key[0] = table
   u48(key, 1, height)
   return key
@@ -63,7 +64,7 @@ export function heightKey(table: number, height: number): Uint8Array {
 
 /** table ‖ bytes: `i`, `x` and `s`. */
 export function bytesKey(table: number, bytes: Uint8Array): Uint8Array {
-  const key = new Uint8Array(1 + bytes.length)
+  const key = cut(1 + bytes.length)
   key[0] = table
   key.set(bytes, 1)
   return key
@@ -75,23 +76,38 @@ export function metaKey(name: string): Uint8Array {
 }
 
 export function encodeHeight(height: number): Uint8Array {
-  const bytes = new Uint8Array(6)
+  const bytes = cut(6)
   u48(bytes, 0, height)
   return bytes
 }
 
 /** Big-endian without leading zeros; zero is the empty string. */
 export function encodeWork(work: bigint): Uint8Array {
-  if (work === 0n) return new Uint8Array(0)
-  const hex = work.toString(16)
-  const bytes = new Uint8Array((hex.length + 1) >> 1)
-  let at = hex.length
-  for (let i = bytes.length - 1; i >= 0; i--) {
-    bytes[i] = Number.parseInt(hex.slice(Math.max(0, at - 2), at), 16)
-    at -= 2
-  }
+  const bytes = new Uint8Array(workLength(work))
+  writeWork(work, bytes, 0, bytes.length)
   return bytes
 }
+
+/** Bytes without leading zeros. */
+function workLength(work: bigint): number {
+  if (work > MAX_SAFE) return (work.toString(16).length + 1) >> 1
+  let length = 0
+  for (let rest = Number(work); rest >= 1; rest /= 256) length++
+  return length
+}
+
+function writeWork(work: bigint, bytes: Uint8Array, at: number, length: number): void {
+  let rest = work
+  let end = at + length
+  for (; rest > MAX_SAFE; rest >>= 8n) bytes[--end] = Number(rest & 0xffn)
+  let small = Number(rest)
+  while (end > at) {
+    bytes[--end] = small % 256
+    small = Math.floor(small / 256)
+  }
+}
+
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 
 export function decodeWork(bytes: Uint8Array): bigint {
   let work = 0n
@@ -100,11 +116,11 @@ export function decodeWork(bytes: Uint8Array): bigint {
 }
 
 export function encodeHeaderRecord(work: bigint, header: Uint8Array): Uint8Array {
-  const bytes = encodeWork(work)
-  const record = new Uint8Array(1 + bytes.length + header.length)
-  record[0] = bytes.length
-  record.set(bytes, 1)
-  record.set(header, 1 + bytes.length)
+  const length = workLength(work)
+  const record = cut(1 + length + header.length)
+  record[0] = length
+  writeWork(work, record, 1, length)
+  record.set(header, 1 + length)
   return record
 }
 
@@ -211,7 +227,7 @@ export class Store {
   }
 }
 
-/** Operations that are written all or not at all. */
+/** Operations that are written all or not at all, in their order. */
 export class Writing {
   readonly #db: Database
   readonly #keys: Uint8Array[] = []
@@ -238,21 +254,32 @@ export class Writing {
     this.#bytes += key.length + value.length
   }
 
+  append(other: Writing): void {
+    for (let i = 0; i < other.#keys.length; i++) {
+      this.#keys.push(other.#keys[i]!)
+      this.#values.push(other.#values[i])
+    }
+    this.#bytes += other.#bytes
+  }
+
   del(key: Uint8Array): void {
     this.#keys.push(key)
     this.#values.push(undefined)
     this.#bytes += key.length
   }
 
-  /** `sync` waits until the disk has it: it survives a power cut. */
-  async commit(sync = false): Promise<void> {
-    if (this.#keys.length === 0) return
+  /** `sync` waits until the disk has it: it survives a power cut. `first`: other operations, written before these in the same batch. */
+  async commit(sync = false, first?: Writing): Promise<void> {
+    if (this.size === 0 && (first == null || first.size === 0)) return
     // an array of operations costs three times as much on this thread (classic-level 3)
     const batch = this.#db.batch()
-    for (let i = 0; i < this.#keys.length; i++) {
-      const value = this.#values[i]
-      if (value == null) batch.del(this.#keys[i]!)
-      else batch.put(this.#keys[i]!, value)
+    for (const writing of [first, this]) {
+      if (writing == null) continue
+      for (let i = 0; i < writing.#keys.length; i++) {
+        const value = writing.#values[i]
+        if (value == null) batch.del(writing.#keys[i]!)
+        else batch.put(writing.#keys[i]!, value)
+      }
     }
     await batch.write({ sync } as object)
   }

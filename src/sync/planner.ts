@@ -4,7 +4,17 @@ import { fruitless, holdsUp, type Standing, settle } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
-import { GOSSIP_MS, MAX_BLOCKS_BYTES, MAX_IN_FLIGHT, PARK_DENIALS, REQUEST_MS, REST_MS, STALLED_MS } from './limit.js'
+import {
+  GOSSIP_MS,
+  HEADERS_LEAD,
+  HEADERS_PATIENCE_MS,
+  MAX_BLOCKS_BYTES,
+  MAX_IN_FLIGHT,
+  PARK_DENIALS,
+  REQUEST_MS,
+  REST_MS,
+  STALLED_MS
+} from './limit.js'
 import { ParkedBranches } from './parked.js'
 import { beats, type ChainView, type Offer, Source } from './source.js'
 import { type BodiesAsked, type Received, Window } from './window.js'
@@ -27,6 +37,7 @@ export class Planner {
   #state: SyncState = 'idle'
   #reason: string | undefined
   #progressAt: number
+  #bodiesAt = Number.NEGATIVE_INFINITY
   #behindSince: number | undefined
 
   constructor(
@@ -105,7 +116,7 @@ export class Planner {
     const now = this.now()
     for (const received of blocks) {
       if (this.window.receive(request, received)) {
-        this.#progressAt = now
+        this.#progressAt = this.#bodiesAt = now
         continue
       }
       const source = this.sources.get(request.peer)
@@ -176,7 +187,7 @@ export class Planner {
       this.#park(stuck.park, now, sources)
       return this.#out.splice(0)
     }
-    const source = this.#headers.next(sources, now)
+    const source = this.#mayLead(now) ? this.#headers.next(sources, now) : undefined
     if (source != null) this.#out.push(this.#headers.ask(source, ++this.#ids, now))
     this.#askBodies(sources, now)
     const batch = this.#imports.next(now)
@@ -193,6 +204,12 @@ export class Planner {
     let next = Number.POSITIVE_INFINITY
     for (const at of times) if (at != null && at > now && at < next) next = at
     return next
+  }
+
+  /** Headers are far ahead, and bodies come: they lead to where headers lead. When they stop coming other branches are looked at. */
+  #mayLead(now: number): boolean {
+    const lead = this.view.target.height - this.view.head.height
+    return lead < HEADERS_LEAD || now - this.#bodiesAt > HEADERS_PATIENCE_MS
   }
 
   #askBodies(sources: Source[], now: number): void {

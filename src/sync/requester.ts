@@ -4,6 +4,7 @@ import { sha256 } from '../hash.js'
 import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
 import type { Answer } from '../protocol/index.js'
+import { gathered } from './gathered.js'
 import type { HeadersPage } from './header-phase.js'
 import { MAX_HEADERS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -36,7 +37,7 @@ export class Requester {
     const answer = this.#request(asked, {
       headers: { locator: onWire(locator), limit: MAX_HEADERS, stop: onWire([stop ?? new Uint8Array()])[0]! }
     })
-    for await (const items of answer) {
+    for await (const items of gathered(answer)) {
       this.neighbours.heard(asked.peer)
       let bytes = 0
       for (const item of items) bytes += item.length

@@ -97,12 +97,14 @@ export class Window {
     let gone = 0
     while (gone < this.slots.length && this.slots[gone]!.state === 'gone') gone++
     const last = this.slots.at(-1)
-    if (gone === 0 || last == null || gone === this.slots.length) return false
+    if (last == null || last.state === 'gone') return false
     const more = view.missing(WINDOW_BLOCKS - this.slots.length + gone, last.place)
     if (more == null) return false
-    this.slots = this.slots.slice(gone)
-    this.#from = Math.max(0, this.#from - gone)
-    this.#wait = undefined
+    if (gone > 0) {
+      this.slots = this.slots.slice(gone)
+      this.#from = Math.max(0, this.#from - gone)
+      this.#wait = undefined
+    }
     for (const place of more) this.slots.push(this.#slotOf(place))
     return true
   }
