@@ -1,21 +1,12 @@
-import { equalBytes } from '../hex.js'
+import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
 import type { BaseHeader } from './rules.js'
+import { putHeader } from './standing.js'
 import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
-import {
-  blockKey,
-  bytesKey,
-  encodeHeaderRecord,
-  encodeHeight,
-  headRecord,
-  heightKey,
-  metaKey,
-  TABLE,
-  type Writing
-} from './store.js'
+import { blockKey, bytesKey, headRecord, heightKey, metaKey, TABLE, type Writing } from './store.js'
 
 /** A block about to join the head chain. */
 interface Joining<Header> {
@@ -151,8 +142,7 @@ export class Advance<Header extends BaseHeader, Tx> {
   #join(entry: Entry<Header>, piece: Piece<Header, Tx>, fresh: boolean, undo: Before[] | undefined): true {
     const { at } = entry
     if (fresh) {
-      this.#writing.put(blockKey(TABLE.header, at.height, at.hash), encodeHeaderRecord(at.work, piece.headerBytes))
-      this.#writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(at.height))
+      putHeader(this.#writing, at, piece.headerBytes)
     }
     if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
     const record = undo == null ? undefined : encodeUndo(undo)
@@ -191,7 +181,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       return
     const forkHeight = tree.forkHeight(target)
     if (!tree.tooDeep(forkHeight)) return
-    this.#core.warnDeep(branchOf(target)[0]?.key ?? target.key, forkHeight, target.at.hash)
+    this.#core.warnDeep(toHex((branchOf(target)[0] ?? target).at.hash), forkHeight, target.at.hash)
   }
 
   #announce(before: Entry<Header>, dropped: Entry<Header>[]): void {

@@ -2,6 +2,7 @@ import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
 import { systemClock } from '../clock.js'
 import { BlockwireError, StoreReadError } from '../errors.js'
+import { equalBytes } from '../hex.js'
 import { ancestorsOf } from './ancestors.js'
 import { txId } from './block.js'
 import type { ChainInit } from './chain-init.js'
@@ -176,8 +177,8 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   /**
-   * Adds blocks, parents first, in atomic batches of about 8 MiB with one `head` each. When block k fails, those before it are stored.
-   * Blocks that are here already are passed over.
+   * Adds blocks, parents first, in atomic batches of 512 blocks or about 4 MiB with one `head` each; one is written while the next is
+   * checked. When block k fails, those before it are stored. Blocks that are here already are passed over.
    */
   addBlocks(blocks: Uint8Array[], options: AddOptions = {}): Promise<ImportResult> {
     return this.#change(
@@ -235,14 +236,17 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return locatorFrom(this.#core, from)
   }
 
-  /**
-   * Blocks between the head chain and the target whose bodies are not here, ascending. The same object each time for the same block.
-   * `after`: one of a former answer, to go on behind it; undefined when it does not lie between them any more.
-   */
-  missing(limit: number): Located<Header>[]
-  missing(limit: number, after?: { hash: Uint8Array; height: number }): Located<Header>[] | undefined
-  missing(limit: number, after?: { hash: Uint8Array; height: number }): Located<Header>[] | undefined {
-    return this.#core.tree.missing(limit, after)?.map(({ at }) => at)
+  /** Blocks between the head chain and the target whose bodies are not here, ascending. The same object each time for the same block. */
+  missing(limit: number): Located<Header>[] {
+    return this.#core.tree.missing(limit).map(({ at }) => at)
+  }
+
+  /** The same behind one of a former answer; undefined when that does not lie between them any more. */
+  missingAfter({ hash, height }: { hash: Uint8Array; height: number }, limit: number): Located<Header>[] | undefined {
+    const { tree } = this.#core
+    const here = tree.pathAt(height)
+    if (here == null || !equalBytes(here.at.hash, hash)) return undefined
+    return tree.missing(limit, height + 1).map(({ at }) => at)
   }
 
   /** Nobody delivers this body: its branch does not count for the target until a body of it, a new header on it, or `unpark`. */

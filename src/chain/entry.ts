@@ -1,15 +1,15 @@
-import { keyOf } from './key.js'
 import type { Located } from './rules.js'
 
 /** A header in the tree. Written by the tree only. */
 export interface Entry<Header> {
   readonly at: Located<Header>
-  readonly key: string
   /** Undefined for genesis, and where the one before is no longer in memory. */
   parent: Entry<Header> | undefined
   /** First of those that name this one as their parent; the others hang on `sibling`. */
   child: Entry<Header> | undefined
   sibling: Entry<Header> | undefined
+  /** Of the index by hash. */
+  next: Entry<Header> | undefined
   /** On the head chain, head included. */
   main: boolean
   /** Its body is stored. */
@@ -42,10 +42,10 @@ export interface TreeInit<Header> {
 export function makeEntry<Header>(at: Located<Header>, parent: Entry<Header> | undefined): Entry<Header> {
   return {
     at,
-    key: keyOf(at.hash),
     parent,
     child: undefined,
     sibling: undefined,
+    next: undefined,
     main: false,
     body: false,
     complete: false,

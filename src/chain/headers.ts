@@ -2,7 +2,7 @@ import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
-import { assess, headerOps, insertDeep, located, makeRoom, TOO_MANY } from './standing.js'
+import { assess, insertDeep, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
 
 /** What came of a list of headers. */
@@ -41,13 +41,12 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       result.verdict = named
       break
     }
-    const here = core.tree.find(named.key)
-    if (here != null && here.invalid == null) {
-      result.last = here.at
+    const { entry, parent, place, verdict, deep } = assess(core, named, top)
+    if (entry != null && entry.invalid == null) {
+      result.last = entry.at
       top = undefined
       continue
     }
-    const { parent, place, verdict, deep } = assess(core, named, top)
     if (verdict.result === 'ignore' && verdict.reason === 'known') {
       result.last = core.older(named.hash)!.at
       continue
@@ -56,7 +55,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     if (verdict.result !== 'accept' || parent == null || place == null) break
     if (deep) {
       result.verdict = insertDeep(core, named, parent, place)
-      const inserted = core.tree.find(named.key)
+      const inserted = core.tree.get(named.hash)
       if (inserted != null) {
         result.last = inserted.at
         result.added++
@@ -73,7 +72,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     fresh.push(top)
     result.last = top.at
     result.added++
-    for (const [key, value] of headerOps(top, { headerBytes: own })) writing.put(key, value)
+    putHeader(writing, top.at, own)
     if (performance.now() - since > SLICE_MS) {
       await turn()
       since = performance.now()

@@ -3,10 +3,11 @@ import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import type { Waiting } from './future.js'
 import type { Piece } from './inspector.js'
+import { keyOf } from './key.js'
 import { turn } from './line.js'
 import { condemn, reorganise, stateVerdict } from './reorg.js'
 import type { BaseHeader } from './rules.js'
-import { assess, headerOps, insertDeep, isFuture, located, makeRoom, TOO_MANY } from './standing.js'
+import { assess, insertDeep, isFuture, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { isPromise } from './state.js'
 import { blockKey, TABLE } from './store.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
@@ -61,7 +62,7 @@ export class Importer<Header extends BaseHeader, Tx> {
     }
     const body = core.inspector.body(piece)
     if (future && body.verdict.result === 'accept') {
-      this.#waiting.park(piece.key, bytes, piece.header.time)
+      this.#waiting.park(keyOf(piece.hash), bytes, piece.header.time)
       return verdict
     }
     // a wrong body says nothing about the header
@@ -75,7 +76,7 @@ export class Importer<Header extends BaseHeader, Tx> {
           core,
           entry,
           body.verdict.detail ?? body.verdict.reason,
-          fresh ? headerOps(entry, piece) : []
+          fresh ? piece.headerBytes : undefined
         )
         if (!stored && fresh) core.tree.remove(entry)
         core.announceTarget()
@@ -106,7 +107,7 @@ export class Importer<Header extends BaseHeader, Tx> {
       const verdict = stateVerdict(core, outcome)
       const stored =
         verdict.result === 'reject' &&
-        (await condemn(core, entry, verdict.detail ?? '', fresh ? headerOps(entry, piece) : []))
+        (await condemn(core, entry, verdict.detail ?? '', fresh ? piece.headerBytes : undefined))
       if (!stored && fresh) core.tree.remove(entry)
       core.announceTarget()
       return verdict
@@ -122,7 +123,7 @@ export class Importer<Header extends BaseHeader, Tx> {
   async #branch(entry: Entry<Header>, piece: Piece<Header, Tx>, fresh: boolean, own: boolean): Promise<Verdict> {
     const core = this.#core
     const writing = core.store.write()
-    if (fresh) for (const [key, value] of headerOps(entry, piece)) writing.put(key, value)
+    if (fresh) putHeader(writing, entry.at, piece.headerBytes)
     writing.put(blockKey(TABLE.body, entry.at.height, entry.at.hash), piece.bytes)
     if (!(await core.commit(writing, `block ${entry.at.height} of a side branch`, own))) {
       if (fresh) core.tree.remove(entry)

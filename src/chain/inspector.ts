@@ -6,7 +6,6 @@ import { ancestorsOf } from './ancestors.js'
 import { splitBlock } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
-import { keyOf } from './key.js'
 import { merkleRoots } from './merkle.js'
 import type { BaseHeader, Located } from './rules.js'
 import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
@@ -18,7 +17,6 @@ export interface Piece<Header, Tx> {
   headerBytes: Uint8Array
   header: Header
   hash: Uint8Array
-  key: string
   /** Transactions as they came. */
   raw: Uint8Array[]
   /** Their Merkle root, once it is computed. */
@@ -99,13 +97,13 @@ export class Inspector<Header extends BaseHeader, Tx> {
     const raw = parts.txs
     if (known?.bytes != null && equalBytes(known.bytes, parts.header)) {
       const { hash, header, bytes: headerBytes } = known
-      return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash, key: keyOf(hash) }
+      return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash }
     }
     const headerBytes = parts.header.slice()
     const named = this.header(headerBytes)
     if (!('hash' in named)) return named
-    const { header, hash, key } = named
-    return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash, key }
+    const { header, hash } = named
+    return { bytes, headerBytes, raw, root: undefined, body: undefined, header, hash }
   }
 
   /** Decodes and hashes a header. `hashed`: its hash, where that is known. */
@@ -126,7 +124,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
     if (!Number.isSafeInteger(header.time) || header.time < 0) return reject('malformed', `time ${header.time}`)
     const hash = equalBytes(bytes, genesis.header) ? genesis.at.hash : (hashed ?? this.hash(bytes))
     if (hash == null) return ignore('error', 'rules.hash failed')
-    return { header, hash, key: keyOf(hash) }
+    return { header, hash }
   }
 
   /** Hashes of headers, side by side where the rules can. Undefined for all where they fail: then each is tried alone. */
@@ -271,7 +269,6 @@ export class Inspector<Header extends BaseHeader, Tx> {
 export interface Named<Header> {
   header: Header
   hash: Uint8Array
-  key: string
 }
 
 function undecodable(err: unknown): Verdict {

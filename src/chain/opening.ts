@@ -171,11 +171,12 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
   const { tree, store, inspector } = core
   const writing = store.write()
   const side: Entry<Header>[] = []
-  for (const [key, { height, hash, record }] of holdings.headers) {
-    if (tree.find(key) != null) continue
+  for (const { height, hash, record } of holdings.headers.values()) {
+    if (tree.get(hash) != null) continue
     const decoded = decodeHeaderRecord(record)
     const named = decoded == null ? undefined : inspector.header(decoded.header)
-    const parent = named != null && 'hash' in named && named.key === key ? tree.get(named.header.parent) : undefined
+    const parent =
+      named != null && 'hash' in named && equalBytes(named.hash, hash) ? tree.get(named.header.parent) : undefined
     if (named == null || !('hash' in named) || parent == null || parent.at.height + 1 !== height || tree.full) {
       for (const table of [TABLE.header, TABLE.body]) writing.del(blockKey(table, height, hash))
       writing.del(bytesKey(TABLE.height, hash))

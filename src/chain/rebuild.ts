@@ -1,4 +1,5 @@
 import { DataUnusableError } from '../errors.js'
+import { equalBytes } from '../hex.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import { branchOf } from './entry.js'
@@ -55,7 +56,7 @@ export async function replay<Header extends BaseHeader, Tx>(core: Core<Header, T
   for (const entry of branchOf(tip)) {
     const bytes = await store.body(entry.at.height, entry.at.hash)
     const opened = bytes == null ? undefined : inspector.reopen(bytes)
-    if (opened == null || opened.piece.key !== entry.key) break
+    if (opened == null || !equalBytes(opened.piece.hash, entry.at.hash)) break
     const running = advance.apply(entry, opened.piece, opened.txs, false)
     if ((isPromise(running) ? await running : running) !== true) break
     if (advance.bytes < BATCH_BYTES) continue

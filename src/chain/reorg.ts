@@ -1,10 +1,11 @@
 import { RuleError, StoreReadError } from '../errors.js'
-import { toHex } from '../hex.js'
+import { equalBytes, toHex } from '../hex.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { Outcome } from './execution.js'
 import type { BaseHeader } from './rules.js'
+import { putHeader } from './standing.js'
 import { isPromise } from './state.js'
 import { bytesKey, TABLE } from './store.js'
 import { ignore, reject, type Verdict } from './verdict.js'
@@ -22,7 +23,7 @@ export async function reorganise<Header extends BaseHeader, Tx>(
     const forkHeight = tree.forkHeight(tip)
     if (tree.tooDeep(forkHeight)) {
       tree.dismiss(tip)
-      core.warnDeep(branchOf(tip)[0]?.key ?? tip.key, forkHeight, tip.at.hash)
+      core.warnDeep(toHex((branchOf(tip)[0] ?? tip).at.hash), forkHeight, tip.at.hash)
       continue
     }
     // dismissed while it is tried, so that no way out of here can bring it round again
@@ -64,7 +65,7 @@ async function follow<Header extends BaseHeader, Tx>(
   for (const entry of branch) {
     const bytes = await store.body(entry.at.height, entry.at.hash)
     const opened = bytes == null ? undefined : inspector.reopen(bytes)
-    if (opened == null || opened.piece.key !== entry.key) {
+    if (opened == null || !equalBytes(opened.piece.hash, entry.at.hash)) {
       tree.empty(entry)
       core.error(new StoreReadError(`the body of block ${entry.at.height} (${toHex(entry.at.hash)})`))
       return 'stopped'
@@ -91,15 +92,15 @@ export function stateVerdict<Header extends BaseHeader, Tx>(
   return 'reject' in outcome ? reject('state', outcome.reject) : ignore('rule', outcome.ignore)
 }
 
-/** Marks a block invalid for ever, with all that stand on it. `fresh`: writes of its header, where that is not stored yet. */
+/** Marks a block invalid for ever, with all that stand on it. `fresh`: its header's bytes, where they are not stored yet. */
 export async function condemn<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   entry: Entry<Header>,
   reason: string,
-  fresh: Array<[Uint8Array, Uint8Array]> | undefined
+  fresh: Uint8Array | undefined
 ): Promise<boolean> {
   const writing = core.store.write()
-  for (const [key, value] of fresh ?? []) writing.put(key, value)
+  if (fresh != null) putHeader(writing, entry.at, fresh)
   writing.put(bytesKey(TABLE.invalid, entry.at.hash), new TextEncoder().encode(reason.slice(0, 200)))
   core.tree.invalidate(entry, reason)
   return core.commit(writing, `that block ${entry.at.height} is invalid`, false)

@@ -1,9 +1,9 @@
-import { equalBytes } from '../hex.js'
+import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { Named, Place } from './inspector.js'
 import type { BaseHeader, Located } from './rules.js'
-import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, TABLE } from './store.js'
+import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, TABLE, type Writing } from './store.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
 /** Where a block stands in the tree. */
@@ -33,11 +33,11 @@ export interface Checked<Header = unknown> {
 /** Finds where a block or header belongs and checks its header there. `top`: it is known to extend that one. */
 export function assess<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
-  { header, hash, key }: Named<Header>,
+  { header, hash }: Named<Header>,
   top?: Entry<Header>
 ): Standing<Header> {
   const { tree, inspector } = core
-  const entry = tree.find(key)
+  const entry = tree.get(hash)
   const onTop = top != null && equalBytes(header.parent, top.at.hash)
   const parent = entry?.parent ?? (onTop ? top : (tree.get(header.parent) ?? core.older(header.parent)))
   const standing: Standing<Header> = { verdict: ACCEPT, entry, parent, place: undefined, deep: false }
@@ -85,7 +85,7 @@ export function insertDeep<Header extends BaseHeader, Tx>(
   if (tree.full) return ignore('full', TOO_MANY)
   const entry = tree.insert(located(named, place), parent, true)
   if (!tree.better(entry.at, tree.head.at)) return ACCEPT
-  core.warnDeep(branchOf(entry)[0]!.key, tree.forkHeight(entry), named.hash)
+  core.warnDeep(toHex(branchOf(entry)[0]!.at.hash), tree.forkHeight(entry), named.hash)
   return ignore('too-deep')
 }
 
@@ -112,13 +112,7 @@ export function isFuture(verdict: Verdict): boolean {
 }
 
 /** What is stored of a header. */
-export function headerOps(
-  entry: Entry<unknown>,
-  { headerBytes }: { headerBytes: Uint8Array }
-): Array<[Uint8Array, Uint8Array]> {
-  const { hash, height, work } = entry.at
-  return [
-    [blockKey(TABLE.header, height, hash), encodeHeaderRecord(work, headerBytes)],
-    [bytesKey(TABLE.height, hash), encodeHeight(height)]
-  ]
+export function putHeader(writing: Writing, { hash, height, work }: Located<unknown>, bytes: Uint8Array): void {
+  writing.put(blockKey(TABLE.header, height, hash), encodeHeaderRecord(work, bytes))
+  writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
 }

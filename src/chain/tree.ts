@@ -1,6 +1,6 @@
-import { compareBytes, equalBytes } from '../hex.js'
+import { compareBytes } from '../hex.js'
 import { type Entry, forkHeightOf, lightest, makeEntry, subtree, type TreeInit, unlink } from './entry.js'
-import { keyOf } from './key.js'
+import { HashIndex } from './hash-index.js'
 import { Path } from './path.js'
 import type { Located } from './rules.js'
 import { Trunk } from './trunk.js'
@@ -11,7 +11,7 @@ import { Trunk } from './trunk.js'
  */
 export class Tree<Header> {
   readonly #init: TreeInit<Header>
-  readonly #entries = new Map<string, Entry<Header>>()
+  readonly #entries = new HashIndex<Header>()
   readonly #side = new Set<Entry<Header>>()
   readonly #candidates = new Set<Entry<Header>>()
   #trunk: Trunk<Header>
@@ -46,11 +46,7 @@ export class Tree<Header> {
   }
 
   get(hash: Uint8Array): Entry<Header> | undefined {
-    return this.#entries.get(keyOf(hash))
-  }
-
-  find(key: string): Entry<Header> | undefined {
-    return this.#entries.get(key)
+    return this.#entries.get(hash)
   }
 
   /** The head chain's block at a height, while it is in memory. */
@@ -72,7 +68,7 @@ export class Tree<Header> {
         this.#trunk.push(entry)
       }
       entry.main = entry.body = entry.complete = true
-      this.#entries.set(entry.key, entry)
+      this.#entries.set(entry)
       parent = entry
     }
     this.#path.reset(this.head)
@@ -105,7 +101,7 @@ export class Tree<Header> {
     if (parent.invalid != null) entry.invalid = 'a block before it is invalid'
     entry.sibling = parent.child
     parent.child = entry
-    this.#entries.set(entry.key, entry)
+    this.#entries.set(entry)
     this.#side.add(entry)
     this.#consider(entry)
     return entry
@@ -122,7 +118,7 @@ export class Tree<Header> {
 
   /** Takes out what was only just inserted. */
   removeAll(entries: Entry<Header>[]): void {
-    for (const entry of entries) if (!entry.main && this.#entries.get(entry.key) === entry) this.remove(entry)
+    for (const entry of entries) if (!entry.main && this.#entries.get(entry.at.hash) === entry) this.remove(entry)
   }
 
   /** Its body is stored now. Branches that are complete by it become candidates; a branch that was parked is revived. */
@@ -226,20 +222,12 @@ export class Tree<Header> {
     return gone
   }
 
-  /** Blocks of the target's branch whose bodies are missing, ascending: all of them, or those `after` one of the branch. */
-  missing(limit: number, after?: { hash: Uint8Array; height: number }): Entry<Header>[] | undefined {
+  /** Blocks of the target's branch whose bodies are missing, ascending, from a height on. */
+  missing(limit: number, from = this.#path.forkHeight + 1): Entry<Header>[] {
     const missing: Entry<Header>[] = []
-    let height = this.#path.forkHeight
-    if (after != null) {
-      const here = this.#path.at(after.height)
-      if (here == null || !equalBytes(here.at.hash, after.hash)) return undefined
-      height = after.height
-    }
-    for (
-      let entry = this.#path.at(++height);
-      entry != null && missing.length < limit;
-      entry = this.#path.at(++height)
-    ) {
+    for (let height = from; missing.length < limit; height++) {
+      const entry = this.#path.at(height)
+      if (entry == null) break
       if (!entry.body) missing.push(entry)
     }
     return missing
@@ -288,7 +276,7 @@ export class Tree<Header> {
   #prune(): Entry<Header>[] {
     const gone: Entry<Header>[] = []
     for (const entry of this.#trunk.forget(this.head.at.height - this.#init.keep)) {
-      this.#entries.delete(entry.key)
+      this.#entries.delete(entry)
       for (let child = entry.child; child != null; child = child.sibling) {
         if (child.main) child.parent = undefined
         else for (const each of subtree(child)) gone.push(each)
@@ -300,7 +288,7 @@ export class Tree<Header> {
 
   #drop(gone: Entry<Header>[]): void {
     for (const entry of gone) {
-      this.#entries.delete(entry.key)
+      this.#entries.delete(entry)
       this.#side.delete(entry)
       this.#candidates.delete(entry)
     }

@@ -1,6 +1,6 @@
 import { bytes, type HeaderHash, struct, u32, u53, type ValueOf } from '../chain/index.js'
 import { apart, sha256Many, sha256Short } from '../lanes.js'
-import { toTarget } from './bits.js'
+import { remembered, toTarget } from './bits.js'
 import { Search } from './loop.js'
 
 /** 84 bytes; the nonce stands last, and all that changes while mining stands behind the first 64. */
@@ -27,8 +27,8 @@ export function meets(hash: Uint8Array, bits: number): boolean {
   return true
 }
 
-/** The target of `bits` as 32 bytes, big-endian; undefined where there is none. */
-export function targetBytes(bits: number): Uint8Array | undefined {
+/** The target of `bits` as 32 bytes, big-endian, not to be changed; undefined where there is none. */
+export const targetBytes = remembered((bits: number): Uint8Array | undefined => {
   if (toTarget(bits) == null) return undefined
   const length = bits >>> 24
   const target = new Uint8Array(32)
@@ -38,7 +38,7 @@ export function targetBytes(bits: number): Uint8Array | undefined {
     if (at >= 0 && at < 32) target[at] = bits >>> (16 - 8 * i)
   }
   return target
-}
+})
 
 /**
  * Finds a nonce at once, on this thread: for tests, and to build chains whose `powLimit` is trivially easy. Takes 0.5 µs times the

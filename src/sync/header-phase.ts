@@ -2,7 +2,7 @@ import type { Verdict } from '../chain/index.js'
 import type { Action } from './action.js'
 import { fruitless, refute, standing } from './claims.js'
 import type { Credit } from './credit.js'
-import { HEADERS_PATIENCE_MS, MAX_HEADERS, MAX_HEADERS_BYTES, REST_MS } from './limit.js'
+import { HEADERS_PATIENCE_MS, LEAST_HEADERS, MAX_HEADERS_BYTES, REST_MS } from './limit.js'
 import type { ChainView, Place, Source } from './source.js'
 
 /** Requests for headers at once; a second begins only when the first is silent, or too slow. */
@@ -121,7 +121,7 @@ export class HeaderPhase {
   done(request: HeadersAsked, source: Source, more: boolean, now: number): void {
     source.fails = source.spoilt
     if (source.claim?.key === request.claim && this.view.has(source.claim.hash) != null) return
-    const full = request.count >= MAX_HEADERS || request.bytes >= MAX_HEADERS_BYTES / 2
+    const full = request.count >= LEAST_HEADERS || request.bytes >= MAX_HEADERS_BYTES / 2
     const forward = source.last != null && source.last.height > (request.from?.height ?? -1)
     if (more && full && forward) return
     if (!more) source.last = undefined

@@ -5,8 +5,11 @@ export const MAX_LOCATOR = 64
 /** Headers in one answer. */
 export const MAX_HEADERS = 8_192
 export const MAX_HEADERS_BYTES = 1 << 20
-/** Blocks in one answer. */
-export const MAX_BLOCKS = 4_096
+/** A page of headers that the server cut at a limit of its own has at least so many. */
+export const LEAST_HEADERS = 1_000
+/** Blocks in one answer: of a range, and by hash. */
+export const MAX_RANGE = 4_096
+export const MAX_HASHES = 1_024
 export const MAX_BLOCKS_BYTES = 16 << 20
 export const MAX_REQUEST_BYTES = 36 << 10
 /** Requests of one peer in flight, on both sides. */

@@ -32,11 +32,10 @@ export interface SyncChain {
   branch(hash: Uint8Array): Uint8Array[] | undefined | Promise<Uint8Array[] | undefined>
   /** Newest first: 10 dense, then doubling steps, genesis last. @default from the target */
   locator(from?: SyncBlock): Uint8Array[]
-  /**
-   * Blocks without a body on the way from the head's chain to the target, ascending. `after`: one of a former answer, to go on from
-   * there; undefined when it is not on the way any more.
-   */
-  missing(limit: number, after?: SyncBlock): SyncBlock[] | undefined
+  /** Blocks without a body on the way from the head's chain to the target, ascending. */
+  missing(limit: number): SyncBlock[]
+  /** The same behind one of a former answer; undefined when that is not on the way any more. Saves looking at all of them again. */
+  missingAfter?(block: SyncBlock, limit: number): SyncBlock[] | undefined
   /** Nobody delivers this body: its branch no longer counts for the target. */
   park(hash: Uint8Array): void
   addHeaders(headers: Uint8Array[]): Promise<{ verdict: Verdict; added: number; last?: SyncBlock }>

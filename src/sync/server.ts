@@ -1,7 +1,7 @@
 import { MalformedError, NotFoundError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { GetBlocks, GetHeaders, GetRange, SyncRequest } from '../pb/sync.js'
-import { MAX_BLOCKS, MAX_BLOCKS_BYTES, MAX_HEADERS, MAX_LOCATOR } from './limit.js'
+import { MAX_BLOCKS_BYTES, MAX_HASHES, MAX_HEADERS, MAX_LOCATOR, MAX_RANGE } from './limit.js'
 import type { SyncChain } from './port.js'
 
 /** Blocks read at once when asked by hash. */
@@ -70,8 +70,8 @@ async function* answerBranch(
 }
 
 async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered {
-  if (hashes.length < 1 || hashes.length > MAX_BLOCKS) {
-    throw new MalformedError(`${hashes.length} hashes, not 1 to ${MAX_BLOCKS}`)
+  if (hashes.length < 1 || hashes.length > MAX_HASHES) {
+    throw new MalformedError(`${hashes.length} hashes, not 1 to ${MAX_HASHES}`)
   }
   for (const hash of hashes) checkHash(hash)
   const ahead = chain.limits.blockBytes * READ_AHEAD > MAX_BLOCKS_BYTES ? 1 : READ_AHEAD
@@ -86,8 +86,8 @@ async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered 
 }
 
 async function* answerRange(chain: SyncChain, lowest: number, { from, to }: GetRange): Answered {
-  if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && from <= to && to - from < MAX_BLOCKS)) {
-    throw new MalformedError(`heights ${from} to ${to}: at most ${MAX_BLOCKS}, ascending`)
+  if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && from <= to && to - from < MAX_RANGE)) {
+    throw new MalformedError(`heights ${from} to ${to}: at most ${MAX_RANGE}, ascending`)
   }
   if (from < lowest || from > chain.head.height) throw new NotFoundError(`block ${from} is not on the head chain here`)
   const last = Math.min(to, chain.head.height)

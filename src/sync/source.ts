@@ -18,8 +18,9 @@ export interface ChainView {
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   /** Work of a known header with all before it. */
   locate(hash: Uint8Array): { work: bigint; height: number } | undefined
-  /** See `SyncChain.missing`. */
-  missing(limit: number, after?: Place): Place[] | undefined
+  /** See `SyncChain`. */
+  missing(limit: number): Place[]
+  missingAfter?(place: Place, limit: number): Place[] | undefined
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }

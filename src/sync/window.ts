@@ -2,6 +2,7 @@ import {
   BATCH_BYTES,
   IMPORT_BLOCKS,
   IMPORT_BYTES,
+  MAX_HASHES,
   ORPHANED_MS,
   PARK_DENIALS,
   PARK_MS,
@@ -69,7 +70,7 @@ export class Window {
     if (!this.dirty) return []
     this.dirty = false
     if (this.slots.length >= MANY_SLOTS && this.#slide(view)) return []
-    const missing = view.missing(WINDOW_BLOCKS) ?? []
+    const missing = view.missing(WINDOW_BLOCKS)
     const before = this.slots
     // the same way from the same block to the same block
     const same = missing.length === before.length && missing[0] === this.front?.place
@@ -98,7 +99,7 @@ export class Window {
     while (gone < this.slots.length && this.slots[gone]!.state === 'gone') gone++
     const last = this.slots.at(-1)
     if (last == null || last.state === 'gone') return false
-    const more = view.missing(WINDOW_BLOCKS - this.slots.length + gone, last.place)
+    const more = view.missingAfter?.(last.place, WINDOW_BLOCKS - this.slots.length + gone)
     if (more == null) return false
     if (gone > 0) {
       this.slots = this.slots.slice(gone)
@@ -263,7 +264,11 @@ export class Window {
       room -= this.#average
       if (room < 0 && slot !== this.front) break
       slots.push(slot)
-      if (slots.length >= source.batch || slots.length * this.#average > BATCH_BYTES) break
+      if (
+        slots.length >= (source.byHash ? Math.min(source.batch, MAX_HASHES) : source.batch) ||
+        slots.length * this.#average > BATCH_BYTES
+      )
+        break
     }
     return slots
   }

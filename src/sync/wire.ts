@@ -2,11 +2,12 @@ import type { Clock } from '../clock.js'
 import { SyncRequest } from '../pb/sync.js'
 import { defineProtocol, type Protocol, rawBytes } from '../protocol/index.js'
 import {
-  MAX_BLOCKS,
   MAX_BLOCKS_BYTES,
+  MAX_HASHES,
   MAX_HEADERS,
   MAX_HEADERS_BYTES,
   MAX_IN_FLIGHT,
+  MAX_RANGE,
   MAX_REQUEST_BYTES
 } from './limit.js'
 
@@ -24,10 +25,8 @@ export function syncProtocol(limits: { headerBytes: number; blockBytes: number }
       itemBytes: ({ headers }) => (headers == null ? limits.blockBytes : limits.headerBytes),
       items: ({ headers, blocks, range }) => {
         if (headers != null) return Math.min(headers.limit, MAX_HEADERS)
-        return Math.min(
-          blocks != null ? blocks.hashes.length : range != null ? range.to - range.from + 1 : 0,
-          MAX_BLOCKS
-        )
+        if (blocks != null) return Math.min(blocks.hashes.length, MAX_HASHES)
+        return range == null ? 0 : Math.min(range.to - range.from + 1, MAX_RANGE)
       },
       answerBytes: ({ headers }) => (headers == null ? MAX_BLOCKS_BYTES : MAX_HEADERS_BYTES),
       firstMs: 20_000,

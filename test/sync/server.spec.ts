@@ -175,11 +175,11 @@ describe('blocks', () => {
 describe('a bad request', () => {
   const many = (count: number): Uint8Array[] => Array.from({ length: count }, () => nobody)
   const cases: [string, SyncRequest, RegExp][] = [
-    ['a range that is too long', { range: { from: 1, to: 1_025 } }, /heights 1 to 1025/],
+    ['a range that is too long', { range: { from: 1, to: 4_097 } }, /heights 1 to 4097/],
     ['a range backwards', { range: { from: 5, to: 4 } }, /heights 5 to 4/],
     ['a locator that is too long', headers(many(65), 10), /locator of 65 hashes/],
     ['no limit', headers([nobody], 0), /limit of 0/],
-    ['too high a limit', headers([nobody], 2_001), /limit of 2001/],
+    ['too high a limit', headers([nobody], 8_193), /limit of 8193/],
     ['a stop that is no hash', headers([nobody], 1, new Uint8Array(31)), /hash of 31 bytes/],
     ['no hashes', blocks([]), /0 hashes/],
     ['too many hashes', blocks(many(1_025)), /1025 hashes/],
