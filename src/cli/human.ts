@@ -2,7 +2,6 @@ import type { NodeEvent } from '../../examples/mining-node/event.js'
 import type { MiningNode } from '../../examples/mining-node/index.js'
 import { lineOf, SyncWatch } from '../../examples/mining-node/line.js'
 import type { Output } from '../../examples/mining-node/output.js'
-import { Pace } from '../../examples/mining-node/pace.js'
 import { SeedWatch } from '../../examples/mining-node/seeds.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
 import { toHex } from '../hex.js'
@@ -20,8 +19,6 @@ export class HumanScreen {
   readonly #startedAt = Date.now()
   readonly #sync: SyncWatch
   readonly #seeds = new SeedWatch()
-  readonly #headerPace = new Pace()
-  readonly #blockPace = new Pace()
   #wins: Win[] = []
   /** The head that the wins are counted to, or are being counted to. */
   #winsAt = ''
@@ -80,33 +77,24 @@ export class HumanScreen {
 
   #draw(running: MiningNode, role: 'full' | 'seed'): void {
     const { chain, sync, status, pool } = running.node
-    const { height } = chain.head
+    const { progress } = sync
     const hash = toHex(chain.head.hash)
     const peers = around([...status.peers.values()], hash)
-    const state = stateOf({ role, sync: sync.state, mining: running.mining, peers: peers.in + peers.out })
-    if (state === 'syncing') {
-      this.#headerPace.note(Date.now(), chain.target.height)
-      this.#blockPace.note(Date.now(), height)
-    } else {
-      this.#headerPace.reset()
-      this.#blockPace.reset()
-      this.#countWins(running, hash)
-    }
+    const state = stateOf({ role, sync: progress.state, mining: running.mining, peers: peers.in + peers.out })
+    if (state !== 'syncing') this.#countWins(running, hash)
+    const waits =
+      state === 'stalled' || (state === 'syncing' && progress.blocksPerSecond + progress.headersPerSecond === 0)
     const lines = footerLines({
       state,
-      reason: sync.reason ?? '',
-      height,
+      progress,
+      why: waits ? sync.explain().why : '',
       hash,
-      headers: chain.target.height,
-      claimed: state === 'syncing' ? believed(sync.explain().sources) : 0,
       hashrate: running.hashrate,
       peers,
       pool: pool.size,
       upMs: Date.now() - this.#startedAt,
       wins: this.#wins,
-      seeds: this.#seeds.absent(Date.now()),
-      headerPace: this.#headerPace,
-      blockPace: this.#blockPace
+      seeds: this.#seeds.absent(Date.now())
     })
     this.output.live(lines.join('\n'))
   }
@@ -137,12 +125,4 @@ function around(
     if (toHex(theirs.hash) === head) peers.agreed++
   }
   return peers
-}
-
-/** The highest head that a peer says it has, of those that sync still believes. */
-function believed(sources: { height?: number; standing: string; doubt?: string }[]): number {
-  const heights = sources
-    .filter(({ standing, doubt }) => doubt == null && (standing === 'open' || standing === 'ahead'))
-    .map(({ height = 0 }) => height)
-  return Math.max(0, ...heights)
 }

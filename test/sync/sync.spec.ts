@@ -228,8 +228,9 @@ describe('a node that is late', () => {
     await join(late, server)
     await liveAt(late, 1_200)
     await loop
-    expect([...new Set(states)]).toEqual(expect.arrayContaining(['no-peers', 'bodies', 'live']))
-    expect(states.at(-1)).toBe('live')
+    expect(states[0]).toBe('no-peers')
+    expect(states.indexOf('live')).toBe(states.length - 1)
+    expect(states.length).toBeGreaterThan(2)
     expect(await live).toMatchObject({ state: 'live', height: 1_200 })
     expect(await late.sync.live()).toMatchObject({ state: 'live' })
   })
