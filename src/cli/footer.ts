@@ -53,7 +53,7 @@ function stateLines(live: Live): string[] {
   const around = `${plural(all, 'peer')}${all === 0 ? '' : ` (${peers.in} in, ${peers.out} out)`}`
   const up = `up ${duration(upMs)}`
   if (state === 'seeding') return [`seeding  ${around}  ${up}`]
-  const why = live.why === '' ? [] : [within(`waits   ${clean(live.why)}`, COLUMNS)]
+  const why = whyLines(clean(live.why))
   if (state === 'syncing')
     return [...barLines(live.progress), ...why, `syncing  from ${live.progress.peers} of ${around}  ${up}`]
   const wins = winsText(live.wins)
@@ -94,6 +94,16 @@ function seedLine({ address, trouble, error, dialling, nextMs }: AbsentSeed): st
 
 function within(text: string, columns: number): string {
   return width(text) <= columns ? text : `${shorten(text, columns - 3)}...`
+}
+
+/** At most two lines, broken between words. */
+function whyLines(why: string): string[] {
+  if (why === '') return []
+  const label = 'why     '
+  const room = COLUMNS - label.length
+  if (width(why) <= room) return [label + why]
+  const first = shorten(why, room).replace(/ [^ ]*$/, '')
+  return [label + first, ' '.repeat(label.length) + within(why.slice(first.length).trimStart(), room)]
 }
 
 /** Headers come first, blocks behind them: each has a bar of its own. */

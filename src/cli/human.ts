@@ -5,6 +5,7 @@ import type { Output } from '../../examples/mining-node/output.js'
 import { SeedWatch } from '../../examples/mining-node/seeds.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
 import { toHex } from '../hex.js'
+import type { SyncProgress } from '../sync/index.js'
 import { footerLines, type LivePeers, stateOf } from './footer.js'
 import { logLine, type Welcome, welcomeLines } from './screen.js'
 
@@ -12,6 +13,9 @@ import { logLine, type Welcome, welcomeLines } from './screen.js'
 const TICK_MS = 250
 /** How often a long sync is told of where there are no live lines. */
 const SYNC_LINE_MS = 5_000
+
+/** After so long without anything new a sync says why. */
+const STILL_MS = 3_000
 
 /** The screen of a person: the first screen, then a line for each event and live last lines. */
 export class HumanScreen {
@@ -22,6 +26,8 @@ export class HumanScreen {
   #wins: Win[] = []
   /** The head that the wins are counted to, or are being counted to. */
   #winsAt = ''
+  /** Where sync was when it last got on, and when that was. */
+  #moved = { at: 0, place: '' }
   #stopping = false
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
@@ -81,13 +87,14 @@ export class HumanScreen {
     const hash = toHex(chain.head.hash)
     const peers = around([...status.peers.values()], hash)
     const state = stateOf({ role, sync: progress.state, mining: running.mining, peers: peers.in + peers.out })
-    if (state !== 'syncing') this.#countWins(running, hash)
-    const waits =
-      state === 'stalled' || (state === 'syncing' && progress.blocksPerSecond + progress.headersPerSecond === 0)
+    if (state !== 'syncing') {
+      this.#moved.place = ''
+      this.#countWins(running, hash)
+    }
     const lines = footerLines({
       state,
       progress,
-      why: waits ? sync.explain().why : '',
+      why: state === 'stalled' || (state === 'syncing' && this.#isStill(progress)) ? sync.explain().why : '',
       hash,
       hashrate: running.hashrate,
       peers,
@@ -97,6 +104,15 @@ export class HumanScreen {
       seeds: this.#seeds.absent(Date.now())
     })
     this.output.live(lines.join('\n'))
+  }
+
+  /** Has nothing come for a while? */
+  #isStill({ height, target }: SyncProgress): boolean {
+    const now = Date.now()
+    const { at, place } = this.#moved
+    const here = `${height} ${target}`
+    if (here !== place) this.#moved = { at: now, place: here }
+    return here === place && now - at >= STILL_MS
   }
 
   /** For the next drawing. */

@@ -19,7 +19,10 @@ export interface SyncProgress {
   blocksPerSecond: number
   /** The same of `target`. */
   headersPerSecond: number
-  /** Milliseconds until `height` is at `claimed` if it goes on like this. Only in `headers` and `bodies`, and not while nothing moves. */
+  /**
+   * Milliseconds until `height` is at `claimed` if it goes on like this. Only in `headers` and `bodies`; absent in the first second of
+   * either, and while nothing moves.
+   */
   eta?: number
 }
 
@@ -36,9 +39,9 @@ export class ProgressMeter {
 
   /** To be told whenever something may have moved. */
   note(now: number, state: SyncState, { head, target }: Heights): void {
-    const busy = isCatchingUp(state)
-    this.#blocks.note(now, head.height, busy)
-    this.#headers.note(now, target.height, busy)
+    const phase = isCatchingUp(state) ? state : undefined
+    this.#blocks.note(now, head.height, phase)
+    this.#headers.note(now, target.height, phase)
   }
 
   /** Without a planner sync does not run. */
@@ -47,7 +50,7 @@ export class ProgressMeter {
     const { height } = chain.head
     const target = chain.target.height
     const claimed = planner == null ? target : claimedBy(planner, target)
-    const speed = this.#blocks.perSecond(now)
+    const eta = isCatchingUp(state) ? this.#blocks.left(now, claimed - height) : undefined
     let peers = 0
     for (const source of planner?.sources.values() ?? []) if (source.full) peers++
     return {
@@ -57,9 +60,9 @@ export class ProgressMeter {
       target,
       claimed,
       peers,
-      blocksPerSecond: tenths(speed),
+      blocksPerSecond: tenths(this.#blocks.perSecond(now)),
       headersPerSecond: tenths(this.#headers.perSecond(now)),
-      ...(isCatchingUp(state) && speed > 0 ? { eta: Math.round((Math.max(0, claimed - height) * 1_000) / speed) } : {})
+      ...(eta == null ? {} : { eta })
     }
   }
 }

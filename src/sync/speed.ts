@@ -15,15 +15,18 @@ export class Speed {
   #steps: { at: number; count: number }[] = []
   #count = 0
   #now = Number.NEGATIVE_INFINITY
-  #busy = false
+  #phase: string | undefined
   /** Since when it was expected to grow, where that is known. */
   #since = Number.NEGATIVE_INFINITY
 
-  /** Where the height is, and whether it is expected to grow now. To be told at each change of either; more often does no harm. */
-  note(now: number, height: number, busy: boolean): void {
+  /**
+   * Where the height is, and in which phase of a growth it is, if in any: each one begins to count anew while nothing has come. To be
+   * told at each change of either; more often does no harm.
+   */
+  note(now: number, height: number, phase: string | undefined): void {
     this.#pass(now)
-    if (this.#count === 0 && busy !== this.#busy) this.#since = busy ? now : Number.NEGATIVE_INFINITY
-    this.#busy = busy
+    if (this.#count === 0 && phase !== this.#phase) this.#since = phase == null ? Number.NEGATIVE_INFINITY : now
+    this.#phase = phase
     const grown = height - (this.#height ?? height)
     this.#height = height
     if (grown <= 0) return
@@ -37,6 +40,13 @@ export class Speed {
   perSecond(now: number): number {
     this.#pass(now)
     return (this.#count * 1_000) / Math.min(WINDOW_MS, Math.max(LEAST_MS, now - this.#since))
+  }
+
+  /** Milliseconds until so many more have come; undefined while nothing comes, and in the first second of it. */
+  left(now: number, blocks: number): number | undefined {
+    const perSecond = this.perSecond(now)
+    if (perSecond === 0 || now - this.#since < LEAST_MS) return undefined
+    return Math.round((Math.max(0, blocks) * 1_000) / perSecond)
   }
 
   #pass(now: number): void {

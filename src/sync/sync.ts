@@ -13,7 +13,7 @@ import { isNews, ProgressMeter, type SyncProgress } from './progress.js'
 import { report, type SyncReport } from './report.js'
 import { hashHeader, Requester } from './requester.js'
 import { answer } from './server.js'
-import { Watch, type WatchOptions } from './watch.js'
+import { type SyncWatchOptions, Watch } from './watch.js'
 import { syncProtocol } from './wire.js'
 
 /** How often it looks again although nothing happened. */
@@ -53,7 +53,7 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
    * queues. `until: 'live'` ends with the first that is live; else it ends when sync stops, with a last one that is `idle`, and at once
    * where sync does not run. Leaving the loop leaves nothing behind. Throws the reason of `signal` only.
    */
-  watch(options?: WatchOptions): AsyncIterableIterator<SyncProgress, void, undefined>
+  watch(options?: SyncWatchOptions): AsyncIterableIterator<SyncProgress, void, undefined>
   /**
    * Resolves as soon as it is live, at once where it is.
    *
@@ -186,7 +186,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
   }
 
-  watch(options: WatchOptions = {}): AsyncIterableIterator<SyncProgress, void, undefined> {
+  watch(options: SyncWatchOptions = {}): AsyncIterableIterator<SyncProgress, void, undefined> {
     return new Watch(this, options)
   }
 

@@ -1,7 +1,7 @@
 import type { TypedEventTarget } from 'main-event'
 import type { SyncProgress } from './progress.js'
 
-export interface WatchOptions {
+export interface SyncWatchOptions {
   /** Aborting it makes the loop throw its reason. */
   signal?: AbortSignal
   /** Ends the loop after the first progress that it is given in this state. @default it ends with sync */
@@ -24,7 +24,7 @@ export class Watch implements AsyncIterableIterator<SyncProgress, void, undefine
 
   constructor(
     private readonly sync: Watched,
-    private readonly options: WatchOptions
+    private readonly options: SyncWatchOptions
   ) {}
 
   [Symbol.asyncIterator](): this {

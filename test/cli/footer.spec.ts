@@ -142,16 +142,24 @@ describe('the foot of the screen', () => {
     ])
   })
 
-  it('says why it waits, in a line of its own', () => {
-    const why = `nobody serves ${EVIL}; goes on as soon as a peer offers it`
-    const lines = live({ state: 'stalled', why }).split('\n')
-    expect(lines[0]).toBe('waits   nobody serves eve?[2J?]0;title??31m????x; goes on as soon as a peer ...')
-    expect(lines.at(-1)).toBe('stalled  head #18,240 3fa9c1 agreed by 2 of 2')
+  it('says why it waits, in a line of its own or two', () => {
+    const why = `nobody serves ${EVIL}; block 120 is wanted: goes on as soon as a peer offers it`
+    expect(live({ state: 'stalled', why }).split('\n')).toEqual([
+      'why     nobody serves eve?[2J?]0;title??31m????x; block 120 is wanted: goes on',
+      '        as soon as a peer offers it',
+      '3 peers (1 in, 2 out)  pool 3 tx  up 2m11s  Ctrl-C stops',
+      'stalled  head #18,240 3fa9c1 agreed by 2 of 2'
+    ])
     expect(syncing({}, { why: 'asked 4kx6nXTN' }).split('\n').slice(2)).toEqual([
-      'waits   asked 4kx6nXTN',
+      'why     asked 4kx6nXTN',
       'syncing  from 2 of 3 peers (1 in, 2 out)  up 2m11s'
     ])
-    expect(live()).not.toContain('waits')
+    for (const long of ['x'.repeat(300), 'xy '.repeat(100), '小'.repeat(300)]) {
+      const lines = live({ state: 'stalled', why: long }).split('\n')
+      expect(lines).toHaveLength(4)
+      for (const line of lines) expect(width(line)).toBeLessThan(80)
+    }
+    expect(live()).not.toContain('why')
   })
 
   it('shows the seeds that are not there, why, and when they are tried again', () => {

@@ -1,7 +1,7 @@
 import type { SyncProgress } from 'blockwire/sync'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, it } from 'vitest'
-import { Watch, type WatchOptions } from '../../dist/src/sync/watch.js'
+import { type SyncWatchOptions, Watch } from '../../dist/src/sync/watch.js'
 
 /** What tells progress, and who listens. */
 class Source extends TypedEventEmitter<{ progress: CustomEvent<SyncProgress> }> {
@@ -21,7 +21,7 @@ function at(state: SyncProgress['state'], height: number): SyncProgress {
   return { state, height, target: 100, claimed: 100, peers: 1, blocksPerSecond: 0, headersPerSecond: 0 }
 }
 
-const watch = (source: Source, options: WatchOptions = {}) => new Watch(source, options)
+const watch = (source: Source, options: SyncWatchOptions = {}) => new Watch(source, options)
 
 async function heights(iterator: AsyncIterable<SyncProgress>): Promise<number[]> {
   const all: number[] = []
