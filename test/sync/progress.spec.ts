@@ -77,6 +77,19 @@ describe('progress', () => {
     expect(next(15_000)).toMatchObject({ blocksPerSecond: 0, headersPerSecond: 0 })
   })
 
+  it('reckons the time left up to what is claimed, not to the headers that are here', () => {
+    const { sim, tip, next } = syncing()
+    sim.join('slow', 'slow', tip)
+    let progress = next()
+    while (progress.height < 100) progress = next()
+    const head = { hash: new Uint8Array(32).fill(9), height: 6_000, work: 6_000n }
+    sim.planner.offer({ id: 'other', role: 'full', lowest: 0, head })
+    const { height, target, claimed, blocksPerSecond, eta } = next(0)
+    expect([target, claimed]).toEqual([600, 6_000])
+    const left = (6_000 - height) / blocksPerSecond
+    expect(Math.abs(eta! / 1_000 - left)).toBeLessThan(left / 100)
+  })
+
   it('leaves out a claim that was not proven, and that of a peer that is gone', () => {
     const { sim, tip, next } = syncing(40)
     sim.join('liar', 'boaster', tip)

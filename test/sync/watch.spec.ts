@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import type { SyncProgress } from 'blockwire/sync'
 import { TypedEventEmitter } from 'main-event'
 import { describe, expect, it } from 'vitest'
@@ -89,6 +90,9 @@ describe('watching the progress', () => {
     await expect(waiting).rejects.toThrow('enough')
     expect(await iterator.next()).toEqual({ done: true, value: undefined })
     expect(source.listeners).toBe(0)
+    const { signal } = new AbortController()
+    for await (const _ of watch(source, { signal })) break
+    expect([source.listeners, getEventListeners(signal, 'abort').length]).toEqual([0, 0])
   })
 
   it('is over when it is left, for those too who wait', async () => {

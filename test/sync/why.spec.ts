@@ -175,6 +175,23 @@ describe('the report', () => {
     })
   })
 
+  it('says when a peer that had no body is asked again, and nothing of one that will not be', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 20)
+    const sim = new Simulation(world)
+    sim.join('held-one', 'withholder', tip)
+    expect(sim.until(() => explain(sim).sources[0]!.lacksFrom === 1, 5_000)).toBe(true)
+    expect(explain(sim)).toMatchObject({
+      why: 'block 1 is wanted: held-one is asked in 1 s',
+      sources: [{ next: { action: 'blocks', inMs: 1_000 } }]
+    })
+    // it keeps the branch from being given up
+    sim.join('silent', 'silent', tip)
+    const isSpent = () => explain(sim).sources[0]!.next == null && explain(sim).window.front?.height === 1
+    expect(sim.until(isSpent, 10_000)).toBe(true)
+    expect(explain(sim).why).toBe('block 1 is wanted: silent is asked in 1 s, after 1 failure')
+  })
+
   it('has a reason at every moment of a sync from bad peers', () => {
     const world = new World()
     const tip = world.grow(world.genesis, 400)
