@@ -18,6 +18,7 @@ import { type BaseHeader, Chain, type Producer, type ProducerInit, producer, typ
 import { type Clock, systemClock } from './clock.js'
 import type { DataDir } from './data-dir.js'
 import { ConfigError, NodeVersionError, PortTakenError } from './errors.js'
+import { type Explanation, whyOf } from './explanation.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
 import { isTooOld } from './node-version.js'
@@ -26,6 +27,8 @@ import { type Pool, pool } from './pool/index.js'
 import { quietLogger } from './quiet-logger.js'
 import { type Role, type Status, status } from './status/index.js'
 import { type Sync, sync } from './sync/index.js'
+
+export type { Explanation } from './explanation.js'
 
 export interface NodeInit<Header extends BaseHeader, Tx> {
   /** What the chain is. Nodes with other rules, params or genesis are told why they are refused. */
@@ -55,16 +58,6 @@ export interface NodeInit<Header extends BaseHeader, Tx> {
   services?: ServiceFactoryMap
 }
 
-/** Why a node does what it does: for people to read, fields may be added. */
-export interface Explanation {
-  peerId: string
-  role: Role
-  head: { height: number; hash: string }
-  sync: ReturnType<Sync['explain']>
-  peers: ReturnType<Peers['explain']>
-  pool: { transactions: number; bytes: number }
-}
-
 /** A running node. */
 export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> extends AsyncDisposable {
   readonly chain: Chain<Header, Tx>
@@ -81,6 +74,7 @@ export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> exte
   readonly peerId: PeerId
   /** The addresses under which this node can be dialled, each with its peer ID. */
   readonly multiaddrs: string[]
+  /** Why it waits, in a sentence, and all from which that follows. */
   explain(): Explanation
   /** Says goodbye to all peers, writes what is open, closes the directory. May be called twice. */
   stop(): Promise<void>
@@ -254,12 +248,12 @@ class RunningNode<Header extends BaseHeader, Tx> implements Node<Header, Tx> {
 
   explain(): Explanation {
     const { height, hash } = this.chain.head
+    const facts = { role: this.role, sync: this.sync.explain(), peers: this.peers.explain() }
     return {
+      why: whyOf({ ...facts, suspended: this.peers.suspended }),
       peerId: this.peerId.toString(),
-      role: this.role,
       head: { height, hash: toHex(hash) },
-      sync: this.sync.explain(),
-      peers: this.peers.explain(),
+      ...facts,
       pool: { transactions: this.pool.size, bytes: this.pool.bytes }
     }
   }

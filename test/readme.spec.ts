@@ -54,3 +54,47 @@ describe('docs/peers.md', () => {
     }
   }, 40_000)
 })
+
+describe('docs/sync.md', () => {
+  it('shows a loop that runs as it stands, and ends when the node is in sync', async () => {
+    const page = await readFile(new URL('docs/sync.md', root), 'utf8')
+    const fences = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)
+    expect(fences).toHaveLength(1)
+    const program = [
+      "import { createNode } from 'blockwire'",
+      "import { growChain, testRules } from 'blockwire/testing'",
+      'const rules = testRules()',
+      'const other = await createNode({ rules })',
+      'await growChain(other.chain, 300)',
+      'const node = await createNode({ rules, seeds: other.multiaddrs })',
+      fences[0],
+      'await Promise.all([node.stop(), other.stop()])'
+    ]
+    const file = new URL('dist/sync-page.mjs', root)
+    await writeFile(file, program.join('\n'))
+    try {
+      const { stdout, stderr } = await promisify(execFile)(process.execPath, [file.pathname], { timeout: 30_000 })
+      const lines = stdout.trim().split('\n')
+      expect(lines[0]).toMatch(/^(no-peers|headers|bodies|live): \d+ of \d+, \d/)
+      expect(lines.at(-2)).toMatch(/^live: 300 of 300, [\d.]+ blocks\/s$/)
+      expect(lines.at(-1)).toBe('nothing is missing: follows gossip and what peers announce')
+      expect(stderr).toBe('')
+    } finally {
+      await rm(file)
+    }
+  }, 40_000)
+
+  it('names every state and every field of progress', async () => {
+    const page = await readFile(new URL('docs/sync.md', root), 'utf8')
+    const source = await readFile(new URL('src/sync/progress.ts', root), 'utf8')
+    const planner = await readFile(new URL('src/sync/planner.ts', root), 'utf8')
+    const [, fields = ''] = /interface SyncProgress \{([\s\S]*?)\n\}/.exec(source) ?? []
+    const [, states = ''] = /type SyncState = (.*)/.exec(planner) ?? []
+    const names = [
+      ...[...fields.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name),
+      ...[...states.matchAll(/'([\w-]+)'/g)].map(([, name]) => name)
+    ]
+    expect(names.length).toBeGreaterThan(12)
+    for (const name of names) expect(page).toContain(`\`${name}\``)
+  })
+})

@@ -1,4 +1,5 @@
 import type { SeedState } from 'blockwire/peers'
+import type { SyncProgress } from 'blockwire/sync'
 
 /**
  * What a mining node tells its reporter, whether that writes for people or for programs. Hashes are hex, work is a decimal string,
@@ -30,7 +31,8 @@ export type NodeEvent =
   | { event: 'seed'; address: string; state: SeedState; error?: string; nextMs?: number }
   /** `depth` blocks of the old head's branch were set aside; `common` is the last one of both. */
   | { event: 'reorg'; from: string; to: string; common: string; depth: number }
-  | { event: 'sync'; state: string; height: number; target: number }
+  /** The state of sync or its reason is another, or how far it is while it runs. */
+  | ({ event: 'sync' } & SyncProgress)
   /** What is known of peers was damaged, or cannot be kept. The node works all the same. */
   | { event: 'warning'; message: string }
   | { event: 'error'; code: string; message: string; fix: string }

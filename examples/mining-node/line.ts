@@ -1,7 +1,7 @@
 /** Events as a person reads them: pure text, width 80 for the usual ones. */
+import type { SyncProgress } from 'blockwire/sync'
 import { clean } from './clean.js'
 import type { NodeEvent } from './event.js'
-import { Pace } from './pace.js'
 import { pad } from './width.js'
 import { nameText } from './wins.js'
 
@@ -85,12 +85,14 @@ export function nextTry(ms: number | undefined): string {
 /** A sync of fewer blocks than this is not worth a line. */
 const SYNC_BLOCKS = 10
 
-/** Watches the states of sync: a line now and then while one runs, where that is wanted, and one when a longer one is over. */
+/**
+ * Watches the states of sync: a line now and then while one runs or is stalled, where that is wanted, and one when a longer one is over.
+ */
 export class SyncWatch {
   /** Where the sync at hand began, in blocks and ms. */
   #began: { height: number; at: number } | undefined
   #toldAt = 0
-  readonly #pace = new Pace()
+  #stalledFor = ''
 
   /** `everyMs`: how often to tell how far it is. */
   constructor(private readonly everyMs = Number.POSITIVE_INFINITY) {}
@@ -98,37 +100,71 @@ export class SyncWatch {
   /** Blocks come in bulk: single ones are no news. */
   bulk = false
 
-  line({ state, height, target }: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
+  line(progress: Extract<NodeEvent, { event: 'sync' }>, now: number): Line | undefined {
+    const { state, height, claimed, reason = '' } = progress
+    if (state === 'stalled') {
+      const isNew =
+        this.#stalledFor === '' ? Number.isFinite(this.everyMs) : reason !== this.#stalledFor && this.#isDue(now)
+      if (!isNew) return undefined
+      this.#toldAt = now
+      this.#stalledFor = reason
+      return { word: 'stalled', text: `at #${count(height)}: ${clean(reason, 200)}`, tone: 'warn' }
+    }
+    this.#stalledFor = ''
     if (state === 'headers' || state === 'bodies') {
       if (this.#began == null) {
         this.#began = { height, at: now }
         this.#toldAt = now
-        this.#pace.reset()
       }
-      this.#pace.note(now, height)
-      this.bulk ||= target - this.#began.height >= SYNC_BLOCKS
-      if (now - this.#toldAt < this.everyMs || target - height < SYNC_BLOCKS) return undefined
+      this.bulk ||= claimed - this.#began.height >= SYNC_BLOCKS
+      if (!this.#isDue(now) || claimed - height < SYNC_BLOCKS) return undefined
       this.#toldAt = now
-      return { word: 'syncing', text: `${countOf(height, target)}${paceText(this.#pace, target)}`, tone: 'plain' }
+      return { word: 'syncing', text: progressText(progress), tone: 'plain' }
     }
     const began = this.#began
     this.#began = undefined
     this.bulk = false
     if (began == null || state !== 'live' || height - began.height < SYNC_BLOCKS) return undefined
-    const text = `#${count(height)}, ${plural(height - began.height, 'block')} in ${((now - began.at) / 1000).toFixed(1)} s`
-    return { word: 'synced', text, tone: 'good' }
+    const took = `${plural(height - began.height, 'block')} in ${((now - began.at) / 1000).toFixed(1)} s`
+    return { word: 'synced', text: `in sync at #${count(height)}, ${took}`, tone: 'good' }
+  }
+
+  #isDue(now: number): boolean {
+    return now - this.#toldAt >= this.everyMs
   }
 }
 
-/** 10,944 of 18,240. */
-export function countOf(done: number, all: number): string {
-  return `${count(done)} of ${count(Math.max(done, all))}`
+/** How far a sync is, in a line without a bar. */
+function progressText(progress: SyncProgress): string {
+  const { state, height, target, claimed, peers } = progress
+  const what =
+    state === 'headers'
+      ? `headers ${doneText(target, claimed, progress.headersPerSecond)}`
+      : doneText(height, claimed, progress.blocksPerSecond, progress.eta)
+  return `${what}  from ${plural(peers, 'peer')}`
 }
 
-/** `   9,120/s   1m05s left`, as far as that is known. */
-export function paceText(pace: Pace, all: number): string {
-  const left = pace.left(all)
-  return left == null ? '' : `   ${count(pace.perSecond)}/s   ${duration(Math.ceil(left / 1000) * 1000)} left`
+/** ` 60%  10,944 of 18,240  9,120/s  1 s left`, as far as that is known. */
+export function doneText(done: number, all: number, perSecond: number, eta?: number): string {
+  const most = Math.max(done, all)
+  const speed = perSecond > 0 && done < most ? `  ${perSecond < 10 ? perSecond : count(perSecond)}/s` : ''
+  const left = eta != null && done < most ? `  ${leftText(eta)}` : ''
+  return `${String(percent(done, most)).padStart(3)}%  ${count(done)} of ${count(most)}${speed}${left}`
+}
+
+/** 100 only when all is done. */
+function percent(done: number, all: number): number {
+  return all <= 0 ? 0 : Math.floor((done / all) * 100)
+}
+
+/** 1 s left, 3 min left, 5 h left, 12 days left. */
+export function leftText(ms: number): string {
+  const seconds = Math.ceil(ms / 1000)
+  if (seconds < 100) return `${seconds} s left`
+  if (seconds < 100 * 60) return `${Math.round(seconds / 60)} min left`
+  if (seconds < 48 * 3_600) return `${Math.round(seconds / 3_600)} h left`
+  const days = Math.round(seconds / 86_400)
+  return days > 999 ? '999+ days left' : `${days} days left`
 }
 
 /** Repairs that are told; the others are a number. */

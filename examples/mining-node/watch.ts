@@ -86,17 +86,15 @@ export function reportPeers({ libp2p, peers, status, chain }: CoinNode, report: 
 
 export function reportSync({ sync }: CoinNode, report: Report): void {
   let told = ''
-  sync.addEventListener('state', tell)
+  // a new state is progress too
   sync.addEventListener('progress', ({ detail }) => {
+    const { state, reason = '' } = detail
+    const now = `${state} ${reason}`
     // the height of a live node is what `head` tells
-    if (detail.state === 'headers' || detail.state === 'bodies') tell({ detail })
-  })
-  function tell({ detail: { state, height, target } }: { detail: typeof sync.progress }): void {
-    const now = `${state} ${height} ${target}`
-    if (now === told) return
+    if (now === told && state !== 'headers' && state !== 'bodies') return
     told = now
-    report({ event: 'sync', state, height, target })
-  }
+    report({ event: 'sync', ...detail })
+  })
 }
 
 function hex(bytes: Uint8Array): string {

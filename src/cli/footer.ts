@@ -1,33 +1,20 @@
 /** The live lines at the foot of a terminal as text: pure, no colour. */
 
 import { clean } from '../../examples/mining-node/clean.js'
-import {
-  count,
-  countOf,
-  duration,
-  nextTry,
-  paceText,
-  plural,
-  rate,
-  short,
-  TROUBLE
-} from '../../examples/mining-node/line.js'
-import type { Pace } from '../../examples/mining-node/pace.js'
+import { count, doneText, duration, nextTry, plural, rate, short, TROUBLE } from '../../examples/mining-node/line.js'
 import type { AbsentSeed } from '../../examples/mining-node/seeds.js'
 import { shorten, width } from '../../examples/mining-node/width.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
+import type { SyncProgress } from '../sync/index.js'
 
 /** What the footer shows. */
 export interface Live {
   state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'stalled'
-  /** Why it is stalled. */
-  reason: string
-  height: number
+  /** Of sync. */
+  progress: SyncProgress
+  /** Why sync waits, what comes next, and when; '' while it is all right. */
+  why: string
   hash: string
-  /** Height of the best headers that are here. */
-  headers: number
-  /** The highest head that a peer says it has. */
-  claimed: number
   hashrate: number
   peers: LivePeers
   pool: number
@@ -35,8 +22,6 @@ export interface Live {
   wins: Win[]
   /** Those that are not connected. */
   seeds: AbsentSeed[]
-  headerPace: Pace
-  blockPace: Pace
 }
 
 export interface LivePeers {
@@ -62,21 +47,23 @@ export function footerLines(live: Live): string[] {
 }
 
 function stateLines(live: Live): string[] {
-  const { state, height, hash, peers, pool, upMs } = live
+  const { state, hash, peers, pool, upMs } = live
+  const { height } = live.progress
   const all = peers.in + peers.out
   const around = `${plural(all, 'peer')}${all === 0 ? '' : ` (${peers.in} in, ${peers.out} out)`}`
   const up = `up ${duration(upMs)}`
   if (state === 'seeding') return [`seeding  ${around}  ${up}`]
-  if (state === 'syncing') return [...barLines(live), `syncing  from ${around}  ${up}`]
+  const why = whyLines(clean(live.why))
+  if (state === 'syncing')
+    return [...barLines(live.progress), ...why, `syncing  from ${live.progress.peers} of ${around}  ${up}`]
   const wins = winsText(live.wins)
   const agreed = peers.full === 0 ? '' : ` agreed by ${peers.agreed} of ${peers.full}`
   const head = `head #${count(height)} ${short(hash)}${agreed}`
   return [
     ...(wins == null ? [] : [`won by ${wins}`]),
+    ...why,
     `${around}  pool ${pool} tx  ${up}  Ctrl-C stops`,
-    state === 'mining'
-      ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}`
-      : `${state}  ${head}${state === 'stalled' && live.reason !== '' ? `  ${clean(live.reason, 80)}` : ''}`
+    state === 'mining' ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}` : `${state}  ${head}`
   ]
 }
 
@@ -109,17 +96,27 @@ function within(text: string, columns: number): string {
   return width(text) <= columns ? text : `${shorten(text, columns - 3)}...`
 }
 
+/** At most two lines, broken between words. */
+function whyLines(why: string): string[] {
+  if (why === '') return []
+  const label = 'why     '
+  const room = COLUMNS - label.length
+  if (width(why) <= room) return [label + why]
+  const first = shorten(why, room).replace(/ [^ ]*$/, '')
+  return [label + first, ' '.repeat(label.length) + within(why.slice(first.length).trimStart(), room)]
+}
+
 /** Headers come first, blocks behind them: each has a bar of its own. */
-function barLines({ height, headers, claimed, headerPace, blockPace }: Live): string[] {
-  const all = Math.max(headers, claimed, height)
+function barLines(progress: SyncProgress): string[] {
+  const { height, target, claimed, blocksPerSecond, headersPerSecond, eta } = progress
   return [
-    `headers ${bar(headers, all)} ${countOf(headers, all)}${headers < all ? paceText(headerPace, all) : ''}`,
-    `blocks  ${bar(height, all)} ${countOf(height, all)}${paceText(blockPace, all)}`
+    `headers ${bar(target, claimed)} ${doneText(target, claimed, headersPerSecond)}`,
+    `blocks  ${bar(height, claimed)} ${doneText(height, claimed, blocksPerSecond, eta)}`
   ]
 }
 
 /** Leaves room for numbers of seven digits in 80 columns. */
-const BAR = 22
+const BAR = 16
 
 /** Full only when all is done. */
 export function bar(done: number, all: number): string {

@@ -2,10 +2,10 @@ import type { NodeEvent } from '../../examples/mining-node/event.js'
 import type { MiningNode } from '../../examples/mining-node/index.js'
 import { lineOf, SyncWatch } from '../../examples/mining-node/line.js'
 import type { Output } from '../../examples/mining-node/output.js'
-import { Pace } from '../../examples/mining-node/pace.js'
 import { SeedWatch } from '../../examples/mining-node/seeds.js'
 import { type Win, winsText } from '../../examples/mining-node/wins.js'
 import { toHex } from '../hex.js'
+import type { SyncProgress } from '../sync/index.js'
 import { footerLines, type LivePeers, stateOf } from './footer.js'
 import { logLine, type Welcome, welcomeLines } from './screen.js'
 
@@ -14,17 +14,20 @@ const TICK_MS = 250
 /** How often a long sync is told of where there are no live lines. */
 const SYNC_LINE_MS = 5_000
 
+/** After so long without anything new a sync says why. */
+const STILL_MS = 3_000
+
 /** The screen of a person: the first screen, then a line for each event and live last lines. */
 export class HumanScreen {
   #timer: NodeJS.Timeout | undefined
   readonly #startedAt = Date.now()
   readonly #sync: SyncWatch
   readonly #seeds = new SeedWatch()
-  readonly #headerPace = new Pace()
-  readonly #blockPace = new Pace()
   #wins: Win[] = []
   /** The head that the wins are counted to, or are being counted to. */
   #winsAt = ''
+  /** Where sync was when it last got on, and when that was. */
+  #moved = { at: 0, place: '' }
   #stopping = false
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
@@ -80,35 +83,36 @@ export class HumanScreen {
 
   #draw(running: MiningNode, role: 'full' | 'seed'): void {
     const { chain, sync, status, pool } = running.node
-    const { height } = chain.head
+    const { progress } = sync
     const hash = toHex(chain.head.hash)
     const peers = around([...status.peers.values()], hash)
-    const state = stateOf({ role, sync: sync.state, mining: running.mining, peers: peers.in + peers.out })
-    if (state === 'syncing') {
-      this.#headerPace.note(Date.now(), chain.target.height)
-      this.#blockPace.note(Date.now(), height)
-    } else {
-      this.#headerPace.reset()
-      this.#blockPace.reset()
+    const state = stateOf({ role, sync: progress.state, mining: running.mining, peers: peers.in + peers.out })
+    if (state !== 'syncing') {
+      this.#moved.place = ''
       this.#countWins(running, hash)
     }
     const lines = footerLines({
       state,
-      reason: sync.reason ?? '',
-      height,
+      progress,
+      why: state === 'stalled' || (state === 'syncing' && this.#isStill(progress)) ? sync.explain().why : '',
       hash,
-      headers: chain.target.height,
-      claimed: state === 'syncing' ? believed(sync.explain().sources) : 0,
       hashrate: running.hashrate,
       peers,
       pool: pool.size,
       upMs: Date.now() - this.#startedAt,
       wins: this.#wins,
-      seeds: this.#seeds.absent(Date.now()),
-      headerPace: this.#headerPace,
-      blockPace: this.#blockPace
+      seeds: this.#seeds.absent(Date.now())
     })
     this.output.live(lines.join('\n'))
+  }
+
+  /** Has nothing come for a while? */
+  #isStill({ height, target }: SyncProgress): boolean {
+    const now = Date.now()
+    const { at, place } = this.#moved
+    const here = `${height} ${target}`
+    if (here !== place) this.#moved = { at: now, place: here }
+    return here === place && now - at >= STILL_MS
   }
 
   /** For the next drawing. */
@@ -137,12 +141,4 @@ function around(
     if (toHex(theirs.hash) === head) peers.agreed++
   }
   return peers
-}
-
-/** The highest head that a peer says it has, of those that sync still believes. */
-function believed(sources: { height?: number; standing: string; doubt?: string }[]): number {
-  const heights = sources
-    .filter(({ standing, doubt }) => doubt == null && (standing === 'open' || standing === 'ahead'))
-    .map(({ height = 0 }) => height)
-  return Math.max(0, ...heights)
 }

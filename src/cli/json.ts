@@ -10,7 +10,7 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   mined: ['height', 'hash'],
   reorg: ['from', 'to', 'common', 'depth'],
   seed: ['address', 'state', 'error', 'nextMs'],
-  sync: ['state', 'height', 'target'],
+  sync: ['state', 'height', 'target', 'claimed', 'peers', 'blocksPerSecond', 'headersPerSecond', 'eta', 'reason'],
   warning: ['message'],
   error: ['code', 'message', 'fix'],
   stopped: ['height', 'hash']

@@ -16,8 +16,10 @@ import { type Sync, type SyncComponents, type SyncInit, SyncService } from './sy
 
 export type { SyncState } from './planner.js'
 export type { SyncBlock, SyncChain } from './port.js'
-export type { SyncReport, SyncSourceReport } from './report.js'
-export type { Sync, SyncComponents, SyncEvents, SyncInit, SyncProgress } from './sync.js'
+export type { SyncProgress } from './progress.js'
+export type { SyncReport, SyncRequestReport, SyncSourceReport } from './report.js'
+export type { Sync, SyncComponents, SyncEvents, SyncInit } from './sync.js'
+export type { SyncWatchOptions } from './watch.js'
 
 /** The sync service. Needs `chain` and `status` beside it; reports to `peers` where there is one. */
 export function sync(init: SyncInit = {}): (components: SyncComponents) => Sync {

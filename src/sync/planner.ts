@@ -58,6 +58,11 @@ export class Planner {
     return this.#reason
   }
 
+  /** What is waited for beside the window's bodies: headers, and the time at which an import is tried again. */
+  get waits(): { headers: Iterable<HeadersAsked>; rest: ImportStage['rest'] } {
+    return { headers: this.#headers.requests.values(), rest: this.#imports.rest }
+  }
+
   /** A peer told its head, for the first time or again. */
   offer(offer: Offer): void {
     const source = this.sources.get(offer.id) ?? new Source(offer)

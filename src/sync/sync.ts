@@ -1,5 +1,5 @@
 import type { ComponentLogger, Libp2pEvents, Logger, PeerId, Startable, TypedEventTarget } from '@libp2p/interface'
-import { serviceCapabilities } from '@libp2p/interface'
+import { AbortError, serviceCapabilities } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import { TypedEventEmitter } from 'main-event'
 import { type Clock, systemClock } from '../clock.js'
@@ -9,9 +9,11 @@ import { Downloads } from './downloads.js'
 import { Neighbours, type PeersPort, type StatusPort } from './neighbours.js'
 import { Planner, type SyncState } from './planner.js'
 import type { SyncChain } from './port.js'
+import { isNews, ProgressMeter, type SyncProgress } from './progress.js'
 import { report, type SyncReport } from './report.js'
 import { hashHeader, Requester } from './requester.js'
 import { answer } from './server.js'
+import { type SyncWatchOptions, Watch } from './watch.js'
 import { syncProtocol } from './wire.js'
 
 /** How often it looks again although nothing happened. */
@@ -29,23 +31,10 @@ export interface SyncInit {
   clock?: Clock
 }
 
-/** Where sync stands. */
-export interface SyncProgress {
-  state: SyncState
-  /** Where the state alone does not say it. */
-  reason?: string
-  /** Of our head. */
-  height: number
-  /** Of the best chain that we know headers of. */
-  target: number
-  /** Connected peers that serve blocks. */
-  peers: number
-}
-
 export interface SyncEvents {
   /** The state or its reason changed. */
   state: CustomEvent<SyncProgress>
-  /** Something of it changed; at most five a second. */
+  /** Something of it changed, or the state did; at most five a second beside those that a state comes with. */
   progress: CustomEvent<SyncProgress>
 }
 
@@ -60,12 +49,24 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
   readonly reason: string | undefined
   readonly progress: SyncProgress
   /**
+   * For `for await`: the present at once, then the newest progress after each `progress` event. Whoever is slow misses some, and nothing
+   * queues. `until: 'live'` ends with the first that is live; else it ends when sync stops, with a last one that is `idle`, and at once
+   * where sync does not run. Leaving the loop leaves nothing behind. Throws the reason of `signal` only.
+   */
+  watch(options?: SyncWatchOptions): AsyncIterableIterator<SyncProgress, void, undefined>
+  /**
+   * Resolves as soon as it is live, at once where it is.
+   *
+   * @throws AbortError when sync stops or does not run, as on a seed; the reason of `signal` when that aborts
+   */
+  live(options?: { signal?: AbortSignal }): Promise<SyncProgress>
+  /**
    * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer and else from two
    * others; further ones come by the way of all sync, which is waited for. True when `hash` has its body here. Never throws for what
    * peers do; at most 16 at once, further ones are false at once.
    */
   fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
-  /** Why it does what it does: every peer's claim and standing, every request, what is parked. */
+  /** Why it waits, in words, and from what that follows: every peer's claim and standing, every request, what is parked. */
   explain(): SyncReport
 }
 
@@ -87,6 +88,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
   readonly #log: Logger
   readonly #clock: Clock
   readonly #role: Role
+  readonly #meter = new ProgressMeter()
   /** What runs between `start` and `stop`. */
   #parts: Parts | undefined
   #unserve: (() => Promise<void>) | undefined
@@ -115,11 +117,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
   }
 
   get progress(): SyncProgress {
-    const { state, reason } = this
-    const { head, target } = this.components.chain
-    const sources = [...(this.#parts?.planner.sources.values() ?? [])]
-    const peers = sources.filter((source) => source.full).length
-    return { state, ...(reason == null ? {} : { reason }), height: head.height, target: target.height, peers }
+    return this.#meter.progress(this.#clock.now(), this.components.chain, this.#parts?.planner)
   }
 
   async start(): Promise<void> {
@@ -188,6 +186,17 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
   }
 
+  watch(options: SyncWatchOptions = {}): AsyncIterableIterator<SyncProgress, void, undefined> {
+    return new Watch(this, options)
+  }
+
+  async live({ signal }: { signal?: AbortSignal } = {}): Promise<SyncProgress> {
+    for await (const progress of this.watch({ ...(signal == null ? {} : { signal }), until: 'live' })) {
+      if (progress.state === 'live') return progress
+    }
+    throw new AbortError('sync does not run')
+  }
+
   explain(): SyncReport {
     return report(this.progress, this.#parts?.planner)
   }
@@ -239,12 +248,13 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
   }
 
   #tell(): void {
-    const { progress } = this
-    const told = this.#told
-    const changed = told?.state !== progress.state || told.reason !== progress.reason
-    const moved = told?.height !== progress.height || told.target !== progress.target || told.peers !== progress.peers
+    const { state, reason } = this
     const now = this.#clock.now()
-    if (!changed && !(moved && now - this.#toldAt >= PROGRESS_MS)) return
+    this.#meter.note(now, state, this.components.chain)
+    const changed = this.#told?.state !== state || this.#told.reason !== reason
+    if (!changed && Math.abs(now - this.#toldAt) < PROGRESS_MS) return
+    const { progress } = this
+    if (!isNews(progress, this.#told)) return
     this.#told = progress
     this.#toldAt = now
     if (changed) this.safeDispatchEvent('state', { detail: progress })

@@ -1,8 +1,9 @@
 import { encodeBlock, fromHex, sha256, toHex } from 'blockwire/chain'
 import { coin, ed25519 } from 'blockwire/pow'
+import type { SyncProgress } from 'blockwire/sync'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Pace } from '../../dist/examples/mining-node/pace.js'
+import { doneText, leftText } from '../../dist/examples/mining-node/line.js'
 import type { AbsentSeed } from '../../dist/examples/mining-node/seeds.js'
 import { pad, shorten, width } from '../../dist/examples/mining-node/width.js'
 import { tally, WinsWatch, winsText } from '../../dist/examples/mining-node/wins.js'
@@ -14,32 +15,46 @@ const EVIL = 'eve\u001b[2J\u001b]0;title\u0007\u009b31m\r\n\u202e\u2028x'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not come through
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 
-/** From 0 to `done` in `ms`. */
-function paceOf(done: number, ms: number): Pace {
-  const pace = new Pace()
-  pace.note(0, 0)
-  pace.note(ms, done)
-  return pace
+/** A sync that is three fifths done. */
+const SYNCING: SyncProgress = {
+  state: 'bodies',
+  height: 10_944,
+  target: 16_000,
+  claimed: 18_240,
+  peers: 2,
+  blocksPerSecond: 9_120.4,
+  headersPerSecond: 16_000,
+  eta: 801
+}
+const SYNCED: SyncProgress = {
+  state: 'live',
+  height: 18_240,
+  target: 18_240,
+  claimed: 18_240,
+  peers: 2,
+  blocksPerSecond: 0.2,
+  headersPerSecond: 0.2
 }
 
 function live(change: Partial<Live> = {}): string {
   return footerLines({
     state: 'synced',
-    reason: '',
-    height: 18_240,
+    progress: SYNCED,
+    why: '',
     hash: HASH,
-    headers: 18_240,
-    claimed: 0,
     hashrate: 412_000,
     peers: { in: 1, out: 2, full: 2, agreed: 2 },
     pool: 3,
     upMs: 131_000,
     wins: [],
     seeds: [],
-    headerPace: new Pace(),
-    blockPace: new Pace(),
     ...change
   }).join('\n')
+}
+
+/** The same while it syncs. */
+function syncing(change: Partial<SyncProgress> = {}, more: Partial<Live> = {}): string {
+  return live({ state: 'syncing', progress: { ...SYNCING, ...change }, ...more })
 }
 
 /** A seed that has just refused a connection. */
@@ -84,33 +99,67 @@ describe('the foot of the screen', () => {
     expect(live({ peers: { in: 0, out: 1, full: 0, agreed: 0 } })).not.toContain('agreed')
   })
 
-  it('has bars for headers and blocks while it syncs, in 80 columns', () => {
-    const change: Partial<Live> = {
-      state: 'syncing',
-      height: 10_944,
-      headers: 16_000,
-      claimed: 18_240,
-      headerPace: paceOf(16_000, 1_000),
-      blockPace: paceOf(9_120, 1_000)
-    }
-    const text = live(change)
-    expect(text).toBe(
+  it('has bars for headers and blocks while it syncs: percent, how many, how fast, how long', () => {
+    expect(syncing()).toBe(
       [
-        'headers [###################---] 16,000 of 18,240   16,000/s   1s left',
-        'blocks  [#############---------] 10,944 of 18,240   9,120/s   1s left',
-        'syncing  from 3 peers (1 in, 2 out)  up 2m11s'
+        'headers [##############--]  87%  16,000 of 18,240  16,000/s',
+        'blocks  [#########-------]  60%  10,944 of 18,240  9,120/s  1 s left',
+        'syncing  from 2 of 3 peers (1 in, 2 out)  up 2m11s'
       ].join('\n')
     )
-    const large = live({ ...change, height: 1_234_567, headers: 9_999_999, blockPace: paceOf(22, 3_600_000) })
-    for (const line of large.split('\n')) expect(width(line)).toBeLessThanOrEqual(80)
-    // the time left is that of what is not here yet
-    expect(live({ ...change, headers: 18_240 }).split('\n')[0]).toBe(`headers ${bar(1, 1)} 18,240 of 18,240`)
+    // what is not known is left out, and so is the speed of what is done
+    const { eta: _, ...waiting } = SYNCING
+    const progress = { ...waiting, target: 18_240, blocksPerSecond: 0 }
+    expect(live({ state: 'syncing', progress }).split('\n').slice(0, 2)).toEqual([
+      'headers [################] 100%  18,240 of 18,240',
+      'blocks  [#########-------]  60%  10,944 of 18,240'
+    ])
+    expect(syncing({ blocksPerSecond: 0.3, eta: 24_320_000 })).toContain('10,944 of 18,240  0.3/s  7 h left')
   })
 
-  it('says why it is stalled', () => {
-    expect(live({ state: 'stalled', reason: `nobody serves ${EVIL}` })).toMatch(
-      /\nstalled {2}head .* nobody serves eve\?/
-    )
+  it('keeps to 80 columns while it syncs', () => {
+    const large = { height: 1_234_567, target: 9_999_999, claimed: 9_999_999 }
+    const lines = [
+      ...syncing({ ...large, blocksPerSecond: 226_000, eta: 97_000 }, { why: 'x'.repeat(300) }).split('\n'),
+      ...syncing({ ...large, blocksPerSecond: 0.1, eta: 10 ** 12 }).split('\n')
+    ]
+    for (const line of lines) expect(width(line)).toBeLessThan(80)
+  })
+
+  it('says in words how long it takes', () => {
+    const minute = 60_000
+    const times = [1, 99_000, 99_001, 45 * minute, 99 * minute, 101 * minute, 40 * 60 * minute, 72 * 60 * minute, 1e15]
+    expect(times.map(leftText)).toEqual([
+      '1 s left',
+      '99 s left',
+      '2 min left',
+      '45 min left',
+      '99 min left',
+      '2 h left',
+      '40 h left',
+      '3 days left',
+      '999+ days left'
+    ])
+  })
+
+  it('says why it waits, in a line of its own or two', () => {
+    const why = `nobody serves ${EVIL}; block 120 is wanted: goes on as soon as a peer offers it`
+    expect(live({ state: 'stalled', why }).split('\n')).toEqual([
+      'why     nobody serves eve?[2J?]0;title??31m????x; block 120 is wanted: goes on',
+      '        as soon as a peer offers it',
+      '3 peers (1 in, 2 out)  pool 3 tx  up 2m11s  Ctrl-C stops',
+      'stalled  head #18,240 3fa9c1 agreed by 2 of 2'
+    ])
+    expect(syncing({}, { why: 'asked 4kx6nXTN' }).split('\n').slice(2)).toEqual([
+      'why     asked 4kx6nXTN',
+      'syncing  from 2 of 3 peers (1 in, 2 out)  up 2m11s'
+    ])
+    for (const long of ['x'.repeat(300), 'xy '.repeat(100), '小'.repeat(300)]) {
+      const lines = live({ state: 'stalled', why: long }).split('\n')
+      expect(lines).toHaveLength(4)
+      for (const line of lines) expect(width(line)).toBeLessThan(80)
+    }
+    expect(live()).not.toContain('why')
   })
 
   it('shows the seeds that are not there, why, and when they are tried again', () => {
@@ -168,9 +217,11 @@ describe('the foot of the screen', () => {
   })
 
   it('has bars that are full only when all is done', () => {
-    expect(bar(999, 1_000)).toBe(`[${'#'.repeat(21)}-]`)
-    expect([bar(0, 0), bar(5, 1_000)]).toEqual([`[${'-'.repeat(22)}]`, `[${'-'.repeat(22)}]`])
-    expect(bar(3, 2)).toBe(`[${'#'.repeat(22)}]`)
+    expect(bar(999, 1_000)).toBe(`[${'#'.repeat(15)}-]`)
+    expect([bar(0, 0), bar(5, 1_000)]).toEqual([`[${'-'.repeat(16)}]`, `[${'-'.repeat(16)}]`])
+    expect(bar(3, 2)).toBe(`[${'#'.repeat(16)}]`)
+    expect(doneText(999, 1_000, 0)).toBe(' 99%  999 of 1,000')
+    expect([doneText(0, 0, 0), doneText(3, 2, 5, 9)]).toEqual(['  0%  0 of 0', '100%  3 of 3'])
   })
 
   it('never holds a control character, whatever miners call themselves', () => {
@@ -178,8 +229,8 @@ describe('the foot of the screen', () => {
       fc.property(fc.array(fc.string({ unit: 'binary' })), fc.string({ unit: 'binary' }), (names, reason) => {
         const wins = tally([...names, EVIL].map((name) => ({ name, own: false })))
         const seeds = [seed({ address: `/dns4/${reason}/tcp/1`, error: reason })]
-        for (const state of ['mining', 'stalled'] as const)
-          for (const line of live({ state, wins, reason, seeds }).split('\n')) expect(line).not.toMatch(CONTROL)
+        for (const state of ['mining', 'stalled', 'syncing'] as const)
+          for (const line of live({ state, wins, why: reason, seeds }).split('\n')) expect(line).not.toMatch(CONTROL)
       })
     )
   })
@@ -244,19 +295,6 @@ describe('wins', () => {
     blocks.delete(toHex(main[50]!))
     main[50] = fromHex('00'.repeat(32))
     expect((await watch.count()).reduce((all, { blocks }) => all + blocks, 0)).toBe(39)
-  })
-})
-
-describe('pace', () => {
-  it('is that of the last five seconds', () => {
-    const pace = new Pace()
-    expect([pace.perSecond, pace.left(10)]).toEqual([0, undefined])
-    for (let second = 0; second <= 20; second++)
-      pace.note(second * 1_000, second < 10 ? second : 10 + (second - 10) * 100)
-    expect(pace.perSecond).toBe(100)
-    expect(pace.left(1_510)).toBe(5_000)
-    pace.note(21_000, 3)
-    expect(pace.perSecond).toBe(0)
   })
 })
 

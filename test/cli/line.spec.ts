@@ -1,4 +1,5 @@
 import { DataLockedError } from 'blockwire/errors'
+import type { SyncProgress } from 'blockwire/sync'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { dialable } from '../../dist/examples/mining-node/address.js'
@@ -16,6 +17,17 @@ const EVIL = 'eve\u001b[2J\u001b]0;title\u0007\u009b31m\r\n\u202e\u2028x'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not come through
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
+
+const SYNCING: SyncProgress = {
+  state: 'bodies',
+  height: 0,
+  target: 16_000,
+  claimed: 18_240,
+  peers: 3,
+  blocksPerSecond: 1_200,
+  headersPerSecond: 0,
+  eta: 10_200
+}
 
 const EVENTS: NodeEvent[] = [
   { event: 'listening', multiaddrs: [`/ip4/127.0.0.1/tcp/5000/p2p/${ID}`] },
@@ -38,7 +50,7 @@ const EVENTS: NodeEvent[] = [
   { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'waiting', error: EVIL, nextMs: 2_000 },
   { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'dialling' },
   { event: 'reorg', from: HASH, to: OTHER, common: HASH, depth: 1 },
-  { event: 'sync', state: 'live', height: 3, target: 3 },
+  { event: 'sync', ...SYNCING, reason: EVIL },
   { event: 'repaired', height: 3, what: [EVIL, `cut back from 4 to block 3 (${HASH})`] },
   { event: 'error', code: 'BW_X', message: EVIL, fix: EVIL },
   { event: 'stopped', height: 3, hash: HASH }
@@ -108,37 +120,64 @@ describe('lines for people', () => {
     ).toBeUndefined()
   })
 
-  it('tell of a sync once, when it is over, unless it was short', () => {
-    const watch = new SyncWatch()
-    const sync = (state: string, height: number) => ({ event: 'sync', state, height, target: 900 }) as const
-    expect(watch.line(sync('live', 0), 0)).toBeUndefined()
-    expect(watch.line(sync('headers', 0), 100)).toBeUndefined()
-    expect(watch.line(sync('bodies', 400), 500)).toBeUndefined()
-    expect(watch.line(sync('live', 900), 1_300)).toEqual({
-      word: 'synced',
-      text: '#900, 900 blocks in 1.2 s',
-      tone: 'good'
-    })
-    expect(watch.line(sync('headers', 900), 2_000)).toBeUndefined()
-    expect(watch.line(sync('live', 901), 2_010)).toBeUndefined()
+  const sync = (state: SyncProgress['state'], height: number, more: Partial<SyncProgress> = {}) => ({
+    event: 'sync' as const,
+    ...SYNCING,
+    state,
+    height,
+    ...more
   })
 
-  it('tell of a sync that takes long now and then, with its pace', () => {
+  it('tell of a sync once, when it is over, unless it was short', () => {
+    const watch = new SyncWatch()
+    const few = { target: 900, claimed: 900 }
+    expect(watch.line(sync('live', 0), 0)).toBeUndefined()
+    expect(watch.line(sync('headers', 0, few), 100)).toBeUndefined()
+    expect(watch.line(sync('bodies', 400, few), 500)).toBeUndefined()
+    expect(watch.line(sync('stalled', 400, { ...few, reason: 'x' }), 600)).toBeUndefined()
+    expect(watch.line(sync('bodies', 500, few), 700)).toBeUndefined()
+    expect(watch.line(sync('live', 900, few), 1_300)).toEqual({
+      word: 'synced',
+      text: 'in sync at #900, 900 blocks in 1.2 s',
+      tone: 'good'
+    })
+    expect(watch.line(sync('headers', 900, few), 2_000)).toBeUndefined()
+    expect(watch.line(sync('live', 901, few), 2_010)).toBeUndefined()
+  })
+
+  it('tell of a sync that takes long now and then, with its progress', () => {
     const watch = new SyncWatch(5_000)
-    const sync = (height: number) => ({ event: 'sync', state: 'bodies', height, target: 18_240 }) as const
-    expect(watch.line(sync(0), 0)).toBeUndefined()
+    expect(watch.line(sync('headers', 0), 0)).toBeUndefined()
     expect(watch.bulk).toBe(true)
-    expect(watch.line(sync(4_000), 4_000)).toBeUndefined()
-    expect(watch.line(sync(6_000), 5_000)).toEqual({
+    expect(watch.line(sync('headers', 0, { headersPerSecond: 3_200 }), 5_000)?.text).toBe(
+      'headers  87%  16,000 of 18,240  3,200/s  from 3 peers'
+    )
+    expect(watch.line(sync('bodies', 4_000), 9_000)).toBeUndefined()
+    expect(watch.line(sync('bodies', 6_000), 10_000)).toEqual({
       word: 'syncing',
-      text: '6,000 of 18,240   1,200/s   11s left',
+      text: ' 32%  6,000 of 18,240  1,200/s  11 s left  from 3 peers',
       tone: 'plain'
     })
-    expect(watch.line(sync(6_100), 5_100)).toBeUndefined()
-    expect(watch.line({ event: 'sync', state: 'live', height: 18_240, target: 18_240 }, 9_000)?.word).toBe('synced')
+    expect(watch.line(sync('bodies', 6_100), 10_100)).toBeUndefined()
+    const live = { target: 18_240, claimed: 18_240 }
+    expect(watch.line(sync('live', 18_240, live), 14_000)?.word).toBe('synced')
     expect(watch.bulk).toBe(false)
-    watch.line({ event: 'sync', state: 'bodies', height: 18_240, target: 18_242 }, 9_500)
+    watch.line(sync('bodies', 18_240, { target: 18_242, claimed: 18_242 }), 14_500)
     expect(watch.bulk, 'two blocks are news').toBe(false)
+  })
+
+  it('say why a sync is stalled, at once, and another reason not before it is time', () => {
+    const watch = new SyncWatch(5_000)
+    watch.line(sync('bodies', 0), 0)
+    expect(watch.line(sync('stalled', 0, { reason: EVIL }), 100)).toEqual({
+      word: 'stalled',
+      text: 'at #0: eve?[2J?]0;title??31m????x',
+      tone: 'warn'
+    })
+    expect(watch.line(sync('stalled', 0, { reason: 'second' }), 200)).toBeUndefined()
+    expect(watch.line(sync('stalled', 0, { reason: EVIL }), 9_000)).toBeUndefined()
+    expect(watch.line(sync('stalled', 0, { reason: 'third' }), 9_000)?.text).toBe('at #0: third')
+    expect(new SyncWatch().line(sync('stalled', 0, { reason: EVIL }), 0), 'where there is a footer').toBeUndefined()
   })
 
   it('have colour only where asked', () => {
@@ -176,16 +215,31 @@ describe('lines for programs', () => {
       mined: ['event', 'height', 'hash'],
       reorg: ['event', 'from', 'to', 'common', 'depth'],
       seed: ['event', 'address', 'state', 'error', 'nextMs'],
-      sync: ['event', 'state', 'height', 'target'],
+      sync: [
+        'event',
+        'state',
+        'height',
+        'target',
+        'claimed',
+        'peers',
+        'blocksPerSecond',
+        'headersPerSecond',
+        'eta',
+        'reason'
+      ],
       repaired: ['event', 'height', 'what'],
       error: ['event', 'code', 'message', 'fix'],
       stopped: ['event', 'height', 'hash']
     })
   })
 
-  it('leave out a reason that is not there, and keep what strangers wrote', () => {
+  it('leave out what is not there, and keep what strangers wrote', () => {
     expect(jsonLine({ event: 'peer', action: 'join', peer: ID })).toBe(
       `{"event":"peer","action":"join","peer":"${ID}"}`
+    )
+    const { eta: _, ...waiting } = SYNCING
+    expect(jsonLine({ event: 'sync', ...waiting })).toBe(
+      '{"event":"sync","state":"bodies","height":0,"target":16000,"claimed":18240,"peers":3,"blocksPerSecond":1200,"headersPerSecond":0}'
     )
     expect(JSON.parse(jsonLine({ event: 'error', code: 'X', message: EVIL, fix: '' })!).message).toBe(EVIL)
   })

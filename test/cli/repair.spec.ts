@@ -44,7 +44,8 @@ describe('a node whose directory was damaged', () => {
       expect(repaired.height).toBe(height)
       expect((repaired.what as string[]).join('\n')).toContain(says)
       expect(node.events.map(({ event }) => event).slice(0, 2)).toEqual(['listening', 'repaired'])
-      await node.event('sync', ({ state, height }) => state === 'live' && height === BLOCKS)
+      const live = await node.event('sync', ({ state, height }) => state === 'live' && height === BLOCKS)
+      expect(live).toMatchObject({ target: BLOCKS, claimed: BLOCKS, peers: 1, blocksPerSecond: expect.any(Number) })
       expect(await node.signal('SIGINT')).toBe(0)
       expect(node.events.at(-1)).toMatchObject({ event: 'stopped', height: BLOCKS })
 

@@ -3,7 +3,7 @@ import type { SyncProgress } from 'blockwire/sync'
 import { buildBlock, buildChain, type TestTx, testRules, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
-import { chainOf, extend, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
+import { chainOf, extend, type Host, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
 
 afterEach(stopAll)
 
@@ -18,6 +18,13 @@ async function copyOf(chain: TestChain): Promise<TestChain> {
 async function grow(chains: TestChain[], count: number): Promise<void> {
   const blocks = buildChain(rules, chains[0]!.head, count).map(({ bytes }) => bytes)
   for (const chain of chains) await chain.addBlocks(blocks)
+}
+
+/** The states that a loop sees until it ends. */
+async function statesOf({ sync }: Host): Promise<string[]> {
+  const states: string[] = []
+  for await (const { state } of sync.watch()) states.push(state)
+  return states
 }
 
 describe('a node that is late', () => {
@@ -189,15 +196,60 @@ describe('a node that is late', () => {
     late.sync.addEventListener('progress', ({ detail }) => told.push(detail))
     await join(late, server)
     await liveAt(late, 1_200)
-    expect(told.at(-1)).toEqual({ state: 'live', height: 1_200, target: 1_200, peers: 1 })
+    const live = told.find(({ state }) => state === 'live')!
+    expect(live).toMatchObject({ state: 'live', height: 1_200, target: 1_200, claimed: 1_200, peers: 1 })
+    // all of it within the last seconds
+    expect(live.blocksPerSecond).toBeGreaterThan(100)
+    expect(live.headersPerSecond).toBeGreaterThan(100)
+    expect(live).not.toHaveProperty('eta')
     const heights = told.map(({ height }) => height)
     expect(heights).toEqual([...heights].sort((a, b) => a - b))
-    const { window, parked, sources } = late.sync.explain()
-    expect({ window, parked }).toEqual({
+    const { window, parked, sources, requests, why } = late.sync.explain()
+    expect({ window, parked, requests }).toEqual({
       window: { blocks: 0, asked: 0, here: 0, bytes: 0, stallMs: 2_000 },
-      parked: []
+      parked: [],
+      requests: []
     })
+    expect(why).toMatch(/^nothing is missing/)
     expect(sources).toMatchObject([{ peer: server.id, standing: 'met', height: 1_200, fails: 0, requests: 0 }])
+  })
+
+  it('is watched in a loop that ends when it is live, and waited for', async () => {
+    const server = await host({ blocks: 1_200 })
+    const late = await host()
+    const live = late.sync.live()
+    const states: string[] = []
+    const loop = (async () => {
+      for await (const { state, height, claimed } of late.sync.watch({ until: 'live' })) {
+        expect(height).toBeLessThanOrEqual(claimed)
+        states.push(state)
+      }
+    })()
+    await join(late, server)
+    await liveAt(late, 1_200)
+    await loop
+    expect(states[0]).toBe('no-peers')
+    expect(states.indexOf('live')).toBe(states.length - 1)
+    expect(states.length).toBeGreaterThan(2)
+    expect(await live).toMatchObject({ state: 'live', height: 1_200 })
+    expect(await late.sync.live()).toMatchObject({ state: 'live' })
+  })
+
+  it('is watched until it stops, and not waited for after that, nor on a seed', async () => {
+    const late = await host()
+    const abort = new AbortController()
+    const given = late.sync.live({ signal: abort.signal })
+    abort.abort(new Error('too long'))
+    await expect(given).rejects.toThrow('too long')
+    const states = statesOf(late)
+    const live = late.sync.live()
+    live.catch(() => {})
+    await late.node.stop()
+    expect((await states).at(-1)).toBe('idle')
+    await expect(live).rejects.toMatchObject({ name: 'AbortError' })
+    const seed = await host({ role: 'seed' })
+    await expect(seed.sync.live()).rejects.toMatchObject({ name: 'AbortError' })
+    expect(await statesOf(seed)).toEqual(['idle'])
   })
 
   it('is stalled, not live, when all peers have pruned what it needs', async () => {
@@ -206,6 +258,7 @@ describe('a node that is late', () => {
     await join(late, pruned)
     await until('stalled', () => late.sync.state === 'stalled')
     expect(late.sync.reason).toBe('no connected peer serves block 1: the lowest offered is 60')
+    expect(late.sync.explain().why).toMatch(/offered is 60; block 1 is wanted: goes on as soon as a peer offers it/)
     expect(late.states.map(({ state }) => state)).not.toContain('live')
     const archive = await host({ chain: await copyOf(pruned.chain) })
     await join(late, archive)
