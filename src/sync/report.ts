@@ -135,7 +135,7 @@ function nextOf(source: Source, worth: Standing, planner: Planner, now: number):
     if (!isAsked) return { action: 'headers', inMs: inMs(restUntil, nextTry, claim!.due) }
   }
   if (front == null || !source.claims(front.place.height)) return undefined
-  if ((front.denials.get(source.id) ?? 0) >= PARK_DENIALS) return undefined
+  if (front.denied(source.id) >= PARK_DENIALS) return undefined
   const lacking = lacks != null && front.place.height >= lacks.height
   return { action: 'blocks', inMs: inMs(restUntil, lacking ? lacks.until : 0) }
 }
