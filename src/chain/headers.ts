@@ -16,7 +16,7 @@ export interface HeadersResult<Header = unknown> {
 }
 
 /** How long to work before others have a turn of the event loop. */
-const SLICE_MS = 5
+const SLICE_MS = 2
 
 /** Operations that may wait for a batch that takes them along. */
 const MAX_UNWRITTEN = 16_384

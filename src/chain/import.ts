@@ -35,7 +35,7 @@ const BATCH_BLOCKS = 512
 /** Blocks taken apart together. */
 const OPEN_BLOCKS = 64
 /** How long to work before others have a turn of the event loop. */
-const SLICE_MS = 5
+const SLICE_MS = 2
 
 /** The way in: blocks and headers from outside, one call at a time. The caller sees to the order. */
 export class Importer<Header extends BaseHeader, Tx> {

@@ -8,10 +8,13 @@ import { beats, type ChainView, type Source } from './source.js'
  */
 export type Standing = 'none' | 'met' | 'known' | 'parked' | 'open' | 'ahead'
 
-export function standing(source: Source, view: ChainView): Standing {
+export function standing(
+  source: Source,
+  view: ChainView,
+  here = source.claim && view.has(source.claim.hash)
+): Standing {
   const { claim } = source
   if (!source.full || claim == null) return 'none'
-  const here = view.has(claim.hash)
   if (here != null) {
     const proven = { hash: claim.hash, work: view.locate(claim.hash)?.work ?? 0n }
     if (here === 'valid' || !beats(view, proven, view.head)) return 'met'
@@ -23,8 +26,8 @@ export function standing(source: Source, view: ChainView): Standing {
 }
 
 /** Brings a source's record up to date with what the chain knows by now. */
-export function settle(source: Source, view: ChainView, now: number): Standing {
-  const state = standing(source, view)
+export function settle(source: Source, view: ChainView, now: number, version: number): Standing {
+  const state = standing(source, view, source.here(view, version))
   if (state === 'known' || (state === 'met' && source.claim!.ahead && view.has(source.claim!.hash) != null))
     prove(source)
   if (state !== 'open') source.openSince = undefined

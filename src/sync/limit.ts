@@ -16,11 +16,11 @@ export const MAX_REQUEST_BYTES = 36 << 10
 export const MAX_IN_FLIGHT = 2
 
 /** Headers ahead of our head while bodies come: more are asked for when the bodies catch up, which leaves both requests to them. */
-export const HEADERS_LEAD = 16_384
+export const HEADERS_LEAD = 8_192
 /** Headers ahead of our head, from one peer: they are checked but not paid for by bodies. */
 export const MAX_HEADERS_AHEAD = 50_000
 /** Bodies that are asked for or waiting for their turn. Bitcoin Core: BLOCK_DOWNLOAD_WINDOW. */
-export const WINDOW_BLOCKS = 16_384
+export const WINDOW_BLOCKS = 8_192
 export const WINDOW_BYTES = 64 << 20
 /** Smallest and largest batch of bodies; in between it is what a peer sends in `BATCH_MS`. */
 export const MIN_BATCH = 16
@@ -28,7 +28,7 @@ export const MAX_BATCH = 4_096
 export const BATCH_BYTES = 8 << 20
 export const BATCH_MS = 1_000
 /** Bodies in one import. */
-export const IMPORT_BLOCKS = 4_096
+export const IMPORT_BLOCKS = 2_048
 export const IMPORT_BYTES = 16 << 20
 
 /** A peer that holds up the window loses its batch after this; doubles each time, up to the second. */

@@ -37,6 +37,8 @@ export class Planner {
   #state: SyncState = 'idle'
   #reason: string | undefined
   #progressAt: number
+  /** Goes up with each change of the chain. */
+  #version = 0
   #bodiesAt = Number.NEGATIVE_INFINITY
   #behindSince: number | undefined
 
@@ -82,6 +84,7 @@ export class Planner {
   /** The chain's head or target is another than before. */
   changed(): void {
     this.window.dirty = true
+    this.#version++
   }
 
   /** Takes one of a peer's two places for a request that is made elsewhere. `free` gives it back. */
@@ -182,7 +185,7 @@ export class Planner {
   evaluate(): Action[] {
     const now = this.now()
     const sources = [...this.sources.values()]
-    const standings = new Map(sources.map((source) => [source, settle(source, this.view, now)]))
+    const standings = new Map(sources.map((source) => [source, settle(source, this.view, now, this.#version)]))
     for (const request of this.window.refresh(this.view)) this.#dropped(request)
     this.parked.recall(this.window.front)
     this.#expire(now)

@@ -88,10 +88,22 @@ export class Source {
   /** Last header that it gave us for the open claim, from where the next page goes on. */
   last: (Place & { work: bigint }) | undefined
 
+  #seen: { claim?: Claim; version: number; here: ReturnType<ChainView['has']> } = { version: 0, here: undefined }
+
   constructor(offer: Offer) {
     this.id = offer.id
     this.role = offer.role
     this.lowest = offer.lowest
+  }
+
+  /** Where its claim is with us. Looked up once for each `version` of the chain: what is not in memory is looked for on disk. */
+  here(view: ChainView, version: number): ReturnType<ChainView['has']> {
+    const { claim } = this
+    if (claim == null) return undefined
+    if (this.#seen.claim !== claim || this.#seen.version !== version) {
+      this.#seen = { claim, version, here: view.has(claim.hash) }
+    }
+    return this.#seen.here
   }
 
   /** Serves blocks and headers, by its own account. */
