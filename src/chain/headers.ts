@@ -1,5 +1,6 @@
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import { followTarget } from './header-head.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
 import { assess, headerOps, insertDeep, located, makeRoom, TOO_MANY } from './standing.js'
@@ -74,10 +75,12 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       since = performance.now()
     }
   }
+  const moved = followTarget(core, writing)
   if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
     core.tree.removeAll(fresh)
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }
-  core.announceTarget()
+  if (moved != null) moved()
+  else core.announceTarget()
   return result
 }

@@ -57,9 +57,9 @@ describe('merkleProof', () => {
   it.each(PATHS)('gives the path of Certificate Transparency’s vectors: leaf %i of %i', (index, size, path) => {
     const leaves = LEAVES.slice(0, size)
     expect(merkleProof(leaves, index).map(toHex)).toEqual(path)
-    expect(
-      verifyMerkleProof({ leaf: leaves[index]!, index, size, path: path.map(fromHex) }, merkleRoot(leaves))
-    ).toBe(true)
+    expect(verifyMerkleProof({ leaf: leaves[index]!, index, size, path: path.map(fromHex) }, merkleRoot(leaves))).toBe(
+      true
+    )
   })
 
   it('is what the RFC’s recursion gives, for any leaf of any tree', () => {
