@@ -189,6 +189,15 @@ export class RefusedError extends BlockwireError {
   }
 }
 
+/** A transaction could not be proven to be in a block of the head chain. */
+export class ProofUnavailableError extends BlockwireError {
+  constructor(tx: string, why: string) {
+    super('ProofUnavailableError', 'BW_PROOF_UNAVAILABLE', `no proof of transaction ${tx.slice(0, 16)}: ${why}`, {
+      fix: 'check its ID and its block; another peer may have it later, see node.explain()'
+    })
+  }
+}
+
 /** A listening port is taken. */
 export class PortTakenError extends BlockwireError {
   constructor(host: string, port: number, next: number | undefined) {

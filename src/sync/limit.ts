@@ -8,6 +8,11 @@ export const MAX_HEADERS_BYTES = 1 << 20
 /** Blocks in one answer. */
 export const MAX_BLOCKS = 1_024
 export const MAX_BLOCKS_BYTES = 16 << 20
+/** Transactions in one answer. */
+export const MAX_TXS = 8_192
+/** Of a proof, beside its transaction: a path of 32 hashes, and what stands around it. */
+export const MAX_PATH = 32
+export const PROOF_BYTES = 2_048
 export const MAX_REQUEST_BYTES = 36 << 10
 /** Requests of one peer in flight, on both sides. */
 export const MAX_IN_FLIGHT = 2

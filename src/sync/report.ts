@@ -1,6 +1,7 @@
 import { type Standing, standing } from './claims.js'
 import type { Planner } from './planner.js'
 import type { SyncProgress } from './sync.js'
+import type { Contradiction, Witness } from './witness.js'
 
 /** How one peer stands with sync. */
 export interface SyncSourceReport {
@@ -30,9 +31,20 @@ export interface SyncReport extends SyncProgress {
   /** Branches whose bodies nobody delivers. */
   parked: string[]
   sources: SyncSourceReport[]
+  /** There in a light node. */
+  light?: LightReport
 }
 
-export function report(progress: SyncProgress, planner: Planner | undefined): SyncReport {
+/** What a light node knows, and what it does not. */
+export interface LightReport {
+  trust: string
+  /** Full peers whose heads have spoken against ours for a minute. */
+  contradictedBy: Contradiction[]
+}
+
+export const TRUST = 'follows the most header work; whether the state of its blocks is valid it does not know'
+
+export function report(progress: SyncProgress, planner: Planner | undefined, witness?: Witness): SyncReport {
   if (planner == null) {
     return { ...progress, window: { blocks: 0, asked: 0, here: 0, bytes: 0, stallMs: 0 }, parked: [], sources: [] }
   }
@@ -60,6 +72,9 @@ export function report(progress: SyncProgress, planner: Planner | undefined): Sy
       fails: source.fails,
       restMs: Math.max(0, source.restUntil - now),
       ...(source.lacks != null && source.lacks.until > now ? { lacksFrom: source.lacks.height } : {})
-    }))
+    })),
+    ...(witness == null
+      ? {}
+      : { light: { trust: TRUST, contradictedBy: witness.contradictions(planner.sources.values(), now) } })
   }
 }

@@ -52,6 +52,7 @@ export interface Offer {
   role: Role
   lowest: number
   head?: { hash: Uint8Array; height: number; work: bigint }
+  txIndex?: boolean
 }
 
 /** What the planner remembers of one connected peer. */
@@ -59,6 +60,7 @@ export class Source {
   readonly id: string
   role: Role
   lowest: number
+  txIndex = false
   claim: Claim | undefined
   inFlight = 0
   /** Blocks a second, moving average; 0 until measured. */
@@ -85,15 +87,19 @@ export class Source {
   /** Last header that it gave us for the open claim, from where the next page goes on. */
   last: (Place & { work: bigint }) | undefined
 
-  constructor(offer: Offer) {
+  /** `light`: headers are all that we want of it. */
+  constructor(
+    offer: Offer,
+    private readonly light = false
+  ) {
     this.id = offer.id
     this.role = offer.role
     this.lowest = offer.lowest
   }
 
-  /** Serves blocks and headers, by its own account. */
+  /** Serves what we download, by its own account: blocks and headers, or, where headers are enough, those. */
   get full(): boolean {
-    return this.role === 'full' && this.claim != null
+    return (this.role === 'full' || (this.light && this.role === 'light')) && this.claim != null
   }
 
   ready(now: number): boolean {
@@ -115,6 +121,7 @@ export class Source {
   offer(offer: Offer, key: string | undefined, now: number, near: boolean, ahead: boolean): void {
     this.role = offer.role
     this.lowest = offer.lowest
+    this.txIndex = offer.txIndex ?? false
     if (offer.head == null || key == null) {
       this.claim = undefined
       return
