@@ -19,7 +19,9 @@ import { type Win, winsText } from '../../examples/mining-node/wins.js'
 
 /** What the footer shows. */
 export interface Live {
-  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'stalled'
+  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'light' | 'stalled'
+  /** It keeps headers only. */
+  light?: boolean
   /** Why it is stalled. */
   reason: string
   height: number
@@ -42,18 +44,24 @@ export interface Live {
 export interface LivePeers {
   in: number
   out: number
-  /** Those that keep a chain, and those of them whose head is ours. */
+  /** Those that keep blocks, and those of them whose head is ours. */
   full: number
   agreed: number
 }
 
 /** The state's word from what the node says about itself. */
-export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boolean; peers: number }): Live['state'] {
+export function stateOf(node: {
+  role: 'full' | 'light' | 'seed'
+  sync: string
+  mining: boolean
+  peers: number
+}): Live['state'] {
   if (node.role === 'seed') return 'seeding'
   if (node.sync === 'stalled') return 'stalled'
   if (node.sync === 'headers' || node.sync === 'bodies') return 'syncing'
   if (node.mining) return 'mining'
-  return node.peers === 0 ? 'alone' : 'synced'
+  if (node.peers === 0) return 'alone'
+  return node.role === 'light' ? 'light' : 'synced'
 }
 
 /** A line for each thing that there is to say; the last one begins with the state. */
@@ -73,7 +81,7 @@ function stateLines(live: Live): string[] {
   const head = `head #${count(height)} ${short(hash)}${agreed}`
   return [
     ...(wins == null ? [] : [`won by ${wins}`]),
-    `${around}  pool ${pool} tx  ${up}  Ctrl-C stops`,
+    `${around}  ${live.light ? 'headers only' : `pool ${pool} tx`}  ${up}  Ctrl-C stops`,
     state === 'mining'
       ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}`
       : `${state}  ${head}${state === 'stalled' && live.reason !== '' ? `  ${clean(live.reason, 80)}` : ''}`
@@ -109,12 +117,12 @@ function within(text: string, columns: number): string {
   return width(text) <= columns ? text : `${shorten(text, columns - 3)}...`
 }
 
-/** Headers come first, blocks behind them: each has a bar of its own. */
-function barLines({ height, headers, claimed, headerPace, blockPace }: Live): string[] {
+/** Headers come first, blocks, if any, behind them: each has a bar of its own. */
+function barLines({ height, headers, claimed, headerPace, blockPace, light }: Live): string[] {
   const all = Math.max(headers, claimed, height)
   return [
     `headers ${bar(headers, all)} ${countOf(headers, all)}${headers < all ? paceText(headerPace, all) : ''}`,
-    `blocks  ${bar(height, all)} ${countOf(height, all)}${paceText(blockPace, all)}`
+    ...(light ? [] : [`blocks  ${bar(height, all)} ${countOf(height, all)}${paceText(blockPace, all)}`])
   ]
 }
 

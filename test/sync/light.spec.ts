@@ -1,6 +1,7 @@
 import type { Registrar } from '@libp2p/interface-internal'
 import { Chain, encodeBlock, merkleProof, splitBlock, toHex, txId } from 'blockwire/chain'
-import { buildBlock, buildChain, type TestTx, until } from 'blockwire/testing'
+import type { SyncWarning } from 'blockwire/sync'
+import { buildBlock, buildChain, HandClock, type TestTx, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { TxProof } from '../../dist/src/pb/sync.js'
 import {
@@ -134,6 +135,42 @@ describe('a light node', () => {
     await expect(host({ role: 'light' })).rejects.toMatchObject({ name: 'ConfigError', option: 'role' })
     const chain = await headersOnly()
     await expect(host({ chain })).rejects.toMatchObject({ name: 'ConfigError', option: 'role' })
+  })
+})
+
+describe('a chain whose state is bad', () => {
+  it('is followed by headers, and after a minute the node warns that full peers do not', async () => {
+    const good = await chainOf(10)
+    const bad = await headersOnly()
+    for await (const page of good.headers(1, 10)) await bad.addHeaders(page)
+    const more = buildChain(rules, bad.head, 5, () => ({ txs: [{ kind: 'fail', key: 'k', value: '', salt: 0 }] }))
+    await bad.addHeaders(more.map(({ headerBytes }) => headerBytes))
+
+    const clock = new HandClock(Date.now())
+    const light = await lightHost({ sync: { clock } })
+    const warnings: SyncWarning[] = []
+    light.sync.addEventListener('warning', ({ detail }) => warnings.push(detail))
+    const honest = await host({ chain: good })
+    await join(light, honest)
+    await join(light, await host({ chain: bad, role: 'full', disguise: { bodies: true } }))
+    await liveAt(light, 15)
+    clock.turn(59_000)
+    expect(warnings).toEqual([])
+    clock.turn(3_000)
+    expect(warnings).toMatchObject([
+      {
+        message: '1 of 2 full peers do not follow our head, which has the most header work: it may be invalid',
+        contradictedBy: [{ peer: honest.id, height: 10, why: 'stays below our head' }]
+      }
+    ])
+    expect(light.sync.explain().light?.contradictedBy).toMatchObject([{ peer: honest.id }])
+    clock.turn(60_000)
+    expect(warnings).toHaveLength(1)
+    // the full peer’s own chain wins in the end
+    await extend(good, 10, () => ({ nonce: 1 }))
+    await until('the honest head', () => light.chain.head.height === 20)
+    clock.turn(1_000)
+    expect(light.sync.explain().light?.contradictedBy).toEqual([])
   })
 })
 
