@@ -225,7 +225,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
 
   async fetchBranch(hash: Uint8Array, from: PeerId, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const parts = this.#parts
-    if (parts == null) return false
+    if (parts == null || this.#role === 'light') return false
     return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
   }
 

@@ -227,6 +227,77 @@ describe('light.get', () => {
     expect(await rich.sync.light.get({ tx: idOf(tx(11)) })).toMatchObject({ block: { height: 2 } })
   })
 
+  it('is asked of others by a full node that keeps no index itself', async () => {
+    const full = await host({ chain: await chainOf(5, txs) })
+    const rich = await host({ chain: await indexed(5) })
+    await join(full, rich)
+    expect(await full.sync.light.get({ tx: idOf(tx(11)) })).toMatchObject({
+      block: { height: 2 },
+      from: rich.node.peerId
+    })
+  })
+
+  it('waits for a peer that is busy', async () => {
+    const chain = await chainOf(5, txs)
+    const gate = Promise.withResolvers<void>()
+    const disguise = {
+      block: async (hash: Uint8Array) => {
+        await gate.promise
+        return chain.block(hash)
+      }
+    }
+    const server = await host({ chain, disguise })
+    const light = await lightHost()
+    const connection = await join(light, server)
+    await liveAt(light, 5)
+    // both of our places there are taken, by requests that our own planner knows nothing of
+    const block = chain.hashAt(1)! as Uint8Array<ArrayBuffer>
+    const held = [0, 1].map(async () => {
+      const answer = protocolOf(chain).request(connection, chain.id, { blocks: { hashes: [block] } })
+      for await (const _page of answer);
+    })
+    await until(
+      'two that are served',
+      () => connection.streams.filter(({ protocol }) => protocol.endsWith('/sync/1')).length === 2
+    )
+    const found = light.sync.light.get({ tx: idOf(tx(11)), height: 2 })
+    await until('a refusal', () => light.sync.explain().sources[0]!.requests === 0)
+    gate.resolve()
+    expect(await found).toMatchObject({ tx: tx(11) })
+    await Promise.all(held)
+  })
+
+  it('says that the only peer left before it answered', async () => {
+    const chain = await chainOf(5, txs)
+    const never = new Promise<never>(() => {})
+    const server = await host({ chain, disguise: { block: () => never } })
+    const light = await lightHost()
+    await join(light, server)
+    await liveAt(light, 5)
+    const told = expect(light.sync.light.get({ tx: idOf(tx(12)), height: 2 })).rejects.toMatchObject({
+      name: 'ProofUnavailableError',
+      message: expect.stringMatching(/1 (StreamLostError|gone)/)
+    })
+    await until('the request', () => light.sync.explain().sources[0]!.requests === 1)
+    await server.node.stop()
+    await told
+  })
+
+  it('shares the two places that a peer has with the download', async () => {
+    const chain = await chainOf(5, txs)
+    const light = await lightHost()
+    await join(light, await host({ chain }))
+    await liveAt(light, 5)
+    const ids = [0, 1, 2, 3, 4].flatMap((block) =>
+      [0, 1, 2, 3, 4].map((n) => ({ height: block + 1, tx: tx(10 * block + n) }))
+    )
+    const found = await Promise.all(
+      ids.map(({ height, tx: value }) => light.sync.light.get({ tx: idOf(value), height }))
+    )
+    expect(found.map(({ tx: value }) => value)).toEqual(ids.map(({ tx: value }) => value))
+    expect(light.peers.faults).toEqual([])
+  })
+
   it('says what is wrong with a query', async () => {
     const light = await lightHost()
     const id = idOf(tx(1))
