@@ -196,7 +196,7 @@ export class LightClient implements Light {
       const { name } = err as Error
       if (name === 'BusyError') return { busyMs: (err as BusyError).retryMs }
       if (name !== 'NotFoundError') source.rest(this.clock.now())
-      return { failed: name === 'NotFoundError' ? 'has it not' : name }
+      return { failed: name === 'NotFoundError' ? 'has it not' : `failed (${name})` }
     } finally {
       cancel()
     }
