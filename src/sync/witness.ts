@@ -76,8 +76,9 @@ export class Witness {
     if (beats(this.view, claim, head)) {
       return doubt == null ? undefined : { what: 'unproven', why: `claims more work than our head has, but ${doubt}` }
     }
+    // a tie says nothing: it lasts as long as the next block
+    if (claim.work === head.work) return undefined
     if (this.view.has(claim.hash) !== 'valid') return { what: 'off', why: 'follows another branch, of less work' }
-    if (claim.height >= head.height) return undefined
     // one that catches up moves
     return { what: `stays ${claim.key}`, why: 'stays below our head' }
   }

@@ -125,6 +125,8 @@ describe('a chain of headers alone', () => {
       (await contents(db)).map((line) => String.fromCharCode(Number.parseInt(line.slice(0, 2), 16)))
     )
     expect([...tables].sort()).toEqual(['c', 'h', 'i', 'm'])
+    const text = async (name: string): Promise<string> => new TextDecoder().decode(await db.get(metaKey(name)))
+    expect([await text('format'), await text('state')]).toEqual(['1-headers', '-'])
     const again = await open({ db })
     expect(again.report).toEqual({ height: 40, created: false, repaired: [] })
     expect(again.head).toEqual(head)

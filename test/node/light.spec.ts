@@ -78,6 +78,20 @@ describe('a light node', () => {
     expect(reorgs).toEqual([3])
   })
 
+  it('finds full nodes by introductions, and is not introduced to them', async () => {
+    const rules = testRules({ network: 'light-places' })
+    await using seed = await createNode({ rules, role: 'seed' })
+    const seeds = seed.multiaddrs
+    await using light = await createNode({ rules, role: 'light', seeds })
+    await until('the light node at the seed', () => seed.status.peers.size === 1)
+    await using first = await createNode({ rules, seeds })
+    await using second = await createNode({ rules, seeds })
+    const fulls = [first, second]
+    await until('all to know each other', () => [light, ...fulls].every((node) => node.status.peers.size === 3), 30_000)
+    // it dialled them: it takes none of the places that they keep for others to be found
+    for (const node of fulls) expect(node.peers.connected.get(light.peerId.toString())?.direction).toBe('inbound')
+  })
+
   it('goes on from its directory, which is not a full node’s', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'blockwire-'))
     try {

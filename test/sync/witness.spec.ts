@@ -115,6 +115,12 @@ describe('full peers', () => {
     expect(peers.wait(LONG)).toEqual({ who: [], warnings: 0 })
   })
 
+  it('who stand on another block of the same work do not contradict: the next block will tell', () => {
+    const peers = new Peers()
+    peers.add('tie', 1_100)
+    expect(peers.wait(LONG)).toEqual({ who: [], warnings: 0 })
+  })
+
   it('that are gone are forgotten', () => {
     const peers = new Peers()
     peers.add('off', 1_050)
