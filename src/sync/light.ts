@@ -116,7 +116,10 @@ export class LightClient implements Light {
     const places = place == null ? ((await this.chain.findTx?.(tx)) ?? []) : [place]
     for (const block of places) {
       const proof = await this.own.prove(block, tx)
-      if (proof != null) return { proof, block, tx: this.#decoded(proof.tx, block) }
+      if (proof == null) continue
+      // a copy: it would keep the whole block, and is the caller's to change
+      proof.tx = proof.tx.slice()
+      return { proof, block, tx: this.#decoded(proof.tx, block) }
     }
     const where = place == null ? 'no block of the head chain' : `block ${place.height}`
     throw new ProofUnavailableError(toHex(tx), place == null ? `${where} holds it` : `${where} does not hold it`)

@@ -174,6 +174,23 @@ describe('a chain whose state is bad', () => {
   })
 })
 
+describe('two peers that hold back the newest blocks, and one that does not', () => {
+  it('are told apart by work; that two of three stay behind is worth a warning', async () => {
+    const good = await chainOf(20)
+    const held = await chainOf(15)
+    const clock = new HandClock(Date.now())
+    const light = await lightHost({ sync: { clock } })
+    const warnings: SyncWarning[] = []
+    light.sync.addEventListener('warning', ({ detail }) => warnings.push(detail))
+    for (const chain of [held, held, good]) await join(light, await host({ chain }))
+    await liveAt(light, 20)
+    expect(light.chain.head.hash).toEqual(good.head.hash)
+    clock.turn(63_000)
+    expect(warnings.map(({ message }) => message)).toEqual([expect.stringMatching(/^2 of 3 full peers do not follow/)])
+    expect(light.peers.charged).toEqual([])
+  })
+})
+
 describe('light.get', () => {
   it('gives a transaction with its place, proven by the header that is here', async () => {
     const chain = await chainOf(20, txs)
