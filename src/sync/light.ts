@@ -15,8 +15,11 @@ import type { TxServer } from './tx-server.js'
 
 /** How long one peer may take over a proof before the next is asked. */
 const PROOF_MS = 10_000
-/** A peer that is busy is asked so often. */
+/** A peer that is busy is asked so often, and waited for so long at most, whatever it says. */
 const MAX_BUSY = 3
+const MAX_BUSY_MS = 10_000
+/** Peers asked for one transaction: names cost nothing, and so do peers that have it not. */
+const MAX_ASKED = 32
 /** The chain may move to another block at the height asked for so often. */
 const MAX_MOVES = 3
 
@@ -121,8 +124,8 @@ export class LightClient implements Light {
       proof.tx = proof.tx.slice()
       return { proof, block, tx: this.#decoded(proof.tx, block) }
     }
-    const where = place == null ? 'no block of the head chain' : `block ${place.height}`
-    throw new ProofUnavailableError(toHex(tx), place == null ? `${where} holds it` : `${where} does not hold it`)
+    const why = place == null ? 'no block of the head chain holds it' : `block ${place.height} does not hold it`
+    throw new ProofUnavailableError(toHex(tx), why)
   }
 
   async #ask(id: Uint8Array, place: SyncBlock | undefined, signal: AbortSignal): Promise<Found> {
@@ -133,7 +136,8 @@ export class LightClient implements Light {
       signal.throwIfAborted()
       const now = this.clock.now()
       const left = this.#candidates(place).filter((source) => !asked.has(source.id))
-      if (left.length === 0) throw new ProofUnavailableError(toHex(id), this.#why(place, failures))
+      if (left.length === 0 || failures.length === MAX_ASKED)
+        throw new ProofUnavailableError(toHex(id), this.#why(place, failures))
       const source = left.find((each) => (busy.get(each.id)?.until ?? 0) <= now && this.planner.take(each.id))
       if (source == null) {
         const next = Math.min(...left.map((each) => busy.get(each.id)?.until ?? Number.POSITIVE_INFINITY))
@@ -148,7 +152,8 @@ export class LightClient implements Light {
       })
       if ('found' in outcome) return outcome.found
       const times = (busy.get(source.id)?.times ?? 0) + 1
-      if ('busyMs' in outcome && times < MAX_BUSY) busy.set(source.id, { times, until: now + outcome.busyMs })
+      if ('busyMs' in outcome && times < MAX_BUSY)
+        busy.set(source.id, { times, until: now + Math.min(outcome.busyMs, MAX_BUSY_MS) })
       else {
         asked.add(source.id)
         failures.push('busyMs' in outcome ? 'busy' : outcome.failed)
