@@ -69,6 +69,22 @@ export class DataForeignError extends BlockwireError {
   }
 }
 
+/** The data directory is that of a light node, which keeps headers only, and this node is none; or the other way round. */
+export class DataRoleError extends BlockwireError {
+  constructor(where: string, light: boolean) {
+    super(
+      'DataRoleError',
+      'BW_DATA_ROLE',
+      light
+        ? `${where} holds the headers of a light node, and this node keeps blocks`
+        : `${where} holds blocks, and this light node keeps headers only`,
+      {
+        fix: `start it with role '${light ? 'light' : 'full'}' as before, or give this node a directory of its own`
+      }
+    )
+  }
+}
+
 /** The data directory cannot be created, read or written. */
 export class DataUnusableError extends BlockwireError {
   constructor(
@@ -151,6 +167,18 @@ export class ReorgTooDeepError extends BlockwireError {
   }
 }
 
+/** The chain keeps headers only, as that of a light node does: it has no blocks, no state and no pool. */
+export class HeadersOnlyError extends BlockwireError {
+  constructor(
+    /** What was asked for, e.g. `chain.state`. */
+    readonly what: string
+  ) {
+    super('HeadersOnlyError', 'BW_HEADERS_ONLY', `${what}: a light node keeps headers only, and does not have that`, {
+      fix: "ask for single transactions with node.light.get(), or run the node with role 'full'"
+    })
+  }
+}
+
 /** Your own block or transaction was refused; `reason` says by which rule. */
 export class RefusedError extends BlockwireError {
   constructor(
@@ -158,6 +186,15 @@ export class RefusedError extends BlockwireError {
     message: string
   ) {
     super('RefusedError', 'BW_REFUSED', message, { fix: 'see the reason in docs/errors.md' })
+  }
+}
+
+/** A transaction could not be proven to be in a block of the head chain. */
+export class ProofUnavailableError extends BlockwireError {
+  constructor(tx: string, why: string) {
+    super('ProofUnavailableError', 'BW_PROOF_UNAVAILABLE', `no proof of transaction ${tx.slice(0, 16)}: ${why}`, {
+      fix: 'check its ID and its block; another peer may have it later, see node.explain()'
+    })
   }
 }
 

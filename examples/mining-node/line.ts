@@ -177,6 +177,8 @@ function repairText({ height, what }: Extract<NodeEvent, { event: 'repaired' }>)
 }
 
 function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { event: 'head' }>): string {
+  // every block has a reward: one without any transaction is a header
+  if (txs === 0) return `#${count(height)} ${short(hash)}   ${blocks > 1 ? plural(blocks, 'header') : 'header'}`
   const from = nameText(miner)
   if (blocks > 1) return `#${count(height)} ${short(hash)}   ${plural(blocks, 'block')}, the last from ${from}`
   return `#${count(height)} ${short(hash)}   ${txs > 1 ? `${pad(from, 14)} ${txs - 1} tx` : from}`

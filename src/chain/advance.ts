@@ -69,6 +69,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       if (record == null) return false
       this.#overlay.revert(record)
     }
+    await this.#core.txIndex?.del(this.#writing, entry.at)
     this.#dropped.push(entry)
     this.#common = this.#top = entry.parent!
     return true
@@ -145,6 +146,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       putHeader(this.#writing, at, piece.headerBytes)
     }
     if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
+    this.#core.txIndex?.put(this.#writing, at.height, piece.raw)
     const record = undo == null ? undefined : encodeUndo(undo)
     this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
     this.#top = entry

@@ -13,5 +13,12 @@ export interface ChainInit<Header extends BaseHeader, Tx> {
   maxReorg?: number
   /** Headers kept that are not on the head chain; the lightest branches go first. @default 250_000 */
   maxSide?: number
+  /**
+   * `false`: keeps headers only, as light nodes do. The head is then the header with the most work, whether or not its block is valid;
+   * there are no bodies, no state, no `block` events. @default true
+   */
+  bodies?: boolean
+  /** Remembers which block holds a transaction, for `findTx`: 39 bytes of store each. @default false */
+  txIndex?: boolean
   clock?: Clock
 }

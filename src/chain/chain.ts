@@ -1,7 +1,7 @@
 import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
 import { systemClock } from '../clock.js'
-import { BlockwireError, StoreReadError } from '../errors.js'
+import { BlockwireError, ConfigError, HeadersOnlyError, StoreReadError } from '../errors.js'
 import { equalBytes } from '../hex.js'
 import { ancestorsOf } from './ancestors.js'
 import { txId } from './block.js'
@@ -12,6 +12,7 @@ import type { Status } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { Waiting } from './future.js'
 import { integer, settle } from './genesis.js'
+import { catchUp } from './header-head.js'
 import { addHeaders, type HeadersResult } from './headers.js'
 import { type AddOptions, Importer, type ImportResult } from './import.js'
 import { WaitingLine } from './line.js'
@@ -23,6 +24,7 @@ import type { OpenReport } from './repair.js'
 import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
 import { type Checked, checkBlock } from './standing.js'
 import { bytesKey, Store, TABLE } from './store.js'
+import { indexedAt } from './tx-index.js'
 import { ignore, type Verdict } from './verdict.js'
 import { waitFor } from './wait.js'
 
@@ -46,8 +48,12 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   readonly genesis: Located<Header>
   readonly forks: number[]
   readonly limits: Required<Limits>
-  /** State at head. Bytes that it answers are not to be changed. */
+  /** State at head. Bytes that it answers are not to be changed. Throws HeadersOnlyError where there is none. */
   readonly state: ReadableState
+  /** Blocks are kept. `false` in a light node: headers only, and the head is the header with the most work. */
+  readonly bodies: boolean
+  /** `findTx` knows which block holds a transaction. */
+  readonly txIndex: boolean
   readonly #core: Core<Header, Tx>
   readonly #importer: Importer<Header, Tx>
   readonly #waiting: Waiting
@@ -70,6 +76,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.forks = terms.forks
     this.limits = terms.limits
     const maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
+    this.bodies = init.bodies ?? true
+    this.txIndex = init.txIndex ?? false
+    if (this.txIndex && !this.bodies)
+      throw new ConfigError('txIndex', 'needs blocks, and this chain keeps headers only')
     const maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
     this.#ownDb = init.db == null
     const store = new Store(init.db == null ? memory() : checkDatabase(init.db))
@@ -79,12 +89,19 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       clock,
       maxReorg,
       maxSide,
+      bodies: this.bodies,
+      txIndex: this.txIndex,
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
     this.#waiting = new Waiting(clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
     this.#importer = new Importer(this.#core, this.#waiting)
-    this.state = { get: (key) => store.read(bytesKey(TABLE.state, key)) }
+    this.state = {
+      get: (key) => {
+        this.#needBodies('chain.state')
+        return store.read(bytesKey(TABLE.state, key))
+      }
+    }
   }
 
   /** The block with the most work among those applied with all before them. */
@@ -104,7 +121,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /**
    * Opens the store, checks it and cuts back what is damaged: see `report`. Calling it again does nothing.
-   * @throws DataForeignError, DataVersionError, DataUnusableError.
+   * @throws DataForeignError, DataRoleError, DataVersionError, DataUnusableError.
    */
   open(): Promise<void> {
     this.#opening ??= this.#line
@@ -122,6 +139,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#open = true
     // a crash may have come between a branch's last body and the move to it
     await reorganise(this.#core, false)
+    await catchUp(this.#core)
   }
 
   /** Waits for what is being done, then lets go of the store. Calls from now on are ignored. Calling it again does nothing. */
@@ -159,8 +177,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /**
    * Checks, orders, applies and stores a block. `accept`: stored and not known invalid, perhaps on a side branch. A block from the
    * future is parked (64 blocks, 16 MiB, an hour at most) and added by itself when due. `bytes` are not to be changed afterwards.
+   * @throws HeadersOnlyError in a chain that keeps none
    */
-  add(bytes: Uint8Array, options: AddOptions = {}): Promise<Verdict> {
+  async add(bytes: Uint8Array, options: AddOptions = {}): Promise<Verdict> {
+    this.#needBodies('chain.add')
     return this.#change(
       () => this.#importer.add(bytes, options.own ?? false),
       (verdict) => verdict,
@@ -168,7 +188,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     )
   }
 
-  /** Adds headers, parents first, in one batch. Stops at the first that is not accepted. */
+  /**
+   * Adds headers, parents first, in one batch, which moves the head too where headers are all that is kept. Stops at the first that is not
+   * accepted.
+   */
   addHeaders(headers: Uint8Array[]): Promise<HeadersResult<Header>> {
     return this.#change(
       () => addHeaders(this.#core, headers, this.#line.waiting > 0),
@@ -179,8 +202,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /**
    * Adds blocks, parents first, in atomic batches of 512 blocks or about 4 MiB with one `head` each; one is written while the next is
    * checked. When block k fails, those before it are stored. Blocks that are here already are passed over.
+   * @throws HeadersOnlyError in a chain that keeps none
    */
-  addBlocks(blocks: Uint8Array[], options: AddOptions = {}): Promise<ImportResult> {
+  async addBlocks(blocks: Uint8Array[], options: AddOptions = {}): Promise<ImportResult> {
+    this.#needBodies('chain.addBlocks')
     return this.#change(
       () => this.#importer.addBlocks(blocks, options),
       (verdict) => ({ verdict, added: 0, index: 0 }),
@@ -194,8 +219,8 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   /**
-   * Whether a block is here: its header only, its body too, `valid` on the head chain, or known invalid. Far below head only the head
-   * chain is known, and nothing where the database cannot read synchronously.
+   * Whether a block is here: its header only, its body too, `valid` on the head chain (of headers, where that is all that is kept), or
+   * known invalid. Far below head only the head chain is known, and nothing where the database cannot read synchronously.
    */
   has(hash: Uint8Array): Status | undefined {
     return statusAt(this.#core, hash)
@@ -211,7 +236,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return hashAt(this.#core, height)
   }
 
-  /** A block's bytes, on the head chain or off it. */
+  /** A block's bytes, on the head chain or off it. Undefined where headers are all that is kept. */
   block(hash: Uint8Array): Promise<Uint8Array | undefined> {
     return bodyOf(this.#core, hash)
   }
@@ -219,6 +244,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** Blocks of the head chain, heights `from` to `to`, both included, ascending, in pages of up to 1,000. */
   blocks(from: number, to: number): AsyncIterable<Uint8Array[]> {
     return blocksOf(this.#core, from, to)
+  }
+
+  /**
+   * Blocks of the head chain that hold a transaction, ascending, the first 8; none without `txIndex`. Look into the block before you rely on
+   * it: of a block that was found damaged the entries may be left.
+   */
+  findTx(id: Uint8Array): Promise<Located<Header>[]> {
+    return indexedAt(this.#core, id, (height) => this.hashAt(height))
   }
 
   /** Header bytes of the head chain, as `blocks`. */
@@ -238,6 +271,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Blocks between the head chain and the target whose bodies are not here, ascending. The same object each time for the same block. */
   missing(limit: number): Located<Header>[] {
+    if (!this.bodies) return []
     return this.#core.tree.missing(limit).map(({ at }) => at)
   }
 
@@ -251,12 +285,12 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Nobody delivers this body: its branch does not count for the target until a body of it, a new header on it, or `unpark`. */
   park(hash: Uint8Array): void {
-    this.#core.park(hash)
+    if (this.bodies) this.#core.park(hash)
   }
 
   /** Somebody says that they have this block: its branch counts again. */
   unpark(hash: Uint8Array): void {
-    this.#core.unpark(hash)
+    if (this.bodies) this.#core.unpark(hash)
   }
 
   /** The blocks before the one that would come next on head. */
@@ -272,22 +306,28 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /**
    * Builds a block on head, has it sealed, and adds it as our own, synced to disk. Undefined when `seal` gave up, the signal aborted, or
    * the head moved meanwhile.
-   * @throws RefusedError when our own rules refuse the block; whatever `prefix` or `seal` throw.
+   * @throws RefusedError when our own rules refuse the block; whatever `prefix` or `seal` throw; HeadersOnlyError.
    */
   async propose(options: ProposeOptions<Header, Tx>): Promise<Proposed<Header> | undefined> {
+    this.#needBodies('chain.propose')
     if (options.signal?.aborted) return undefined
     await this.open()
     return propose(this.#core, this.#line, this, (bytes) => this.#importer.add(bytes, true), options)
   }
 
-  /** For the pool: a state at head on which transactions can be tried. */
+  /** For the pool: a state at head on which transactions can be tried. @throws HeadersOnlyError */
   async scratch(): Promise<Scratch<Tx>> {
+    this.#needBodies('chain.scratch')
     await this.open()
     return this.#line.run(() => makeScratch(this.#core))
   }
 
   #writeHeaders(): Promise<boolean> {
     return this.#core.commit(this.#core.store.write(), 'headers', false)
+  }
+
+  #needBodies(what: string): void {
+    if (!this.bodies) throw new HeadersOnlyError(what)
   }
 
   /** One change at a time. What goes wrong in here is our problem: a verdict for the caller, an event for the operator. */

@@ -8,6 +8,7 @@ import { Inspector, MEDIAN } from './inspector.js'
 import type { BaseHeader } from './rules.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
 import { Tree } from './tree.js'
+import { TxIndex } from './tx-index.js'
 
 export interface CoreInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>
@@ -15,6 +16,8 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
   clock: Clock
   maxReorg: number
   maxSide: number
+  bodies: boolean
+  txIndex: boolean
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
   listens(type: keyof ChainEvents<Header>): boolean
 }
@@ -28,6 +31,11 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly store: Store
   readonly clock: Clock
   readonly maxReorg: number
+  /** Blocks are kept, not headers only. */
+  readonly bodies: boolean
+  /** There is a state, made from blocks. */
+  readonly stateful: boolean
+  readonly txIndex: TxIndex | undefined
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
@@ -46,12 +54,16 @@ export class Core<Header extends BaseHeader, Tx> {
     this.store = init.store
     this.clock = init.clock
     this.maxReorg = init.maxReorg
+    this.bodies = init.bodies
+    this.stateful = init.bodies && init.terms.rules.state != null
+    this.txIndex = init.txIndex ? new TxIndex(init.store, init.terms.limits) : undefined
     this.tree = new Tree({
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
       maxReorg: init.maxReorg,
       keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN) + 1,
-      maxSide: init.maxSide
+      maxSide: init.maxSide,
+      bodies: init.bodies
     })
     this.#target = this.tree.target
     this.#unwritten = init.store.write()

@@ -37,6 +37,8 @@ export interface TreeInit<Header> {
   keep: number
   /** Most headers off the head chain. */
   maxSide: number
+  /** Bodies are kept. @default true */
+  bodies?: boolean
 }
 
 export function makeEntry<Header>(at: Located<Header>, parent: Entry<Header> | undefined): Entry<Header> {

@@ -26,7 +26,7 @@ export interface ReorgDetail<Header> {
 
 /** When several belong to one change they come in this order: target, reorg, block, head. Head and state are the new ones already. */
 export interface ChainEvents<Header = unknown> {
-  /** Once per block that joins the head chain, in order. */
+  /** Once per block that joins the head chain, in order. Never in a chain that keeps headers only. */
   block: CustomEvent<BlockDetail<Header>>
   /** The head moved: once per change, once per batch of a bulk import. */
   head: CustomEvent<Located<Header>>

@@ -1,5 +1,6 @@
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import { followTarget } from './header-head.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
 import { assess, insertDeep, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
@@ -67,7 +68,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       result.verdict = ignore('full', TOO_MANY)
       break
     }
-    top = core.tree.insert(located(named, place, own), parent)
+    top = core.tree.insert(located(named, place, core.bodies ? own : undefined), parent)
     core.tree.revive(top)
     fresh.push(top)
     result.last = top.at
@@ -78,12 +79,15 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       since = performance.now()
     }
   }
-  if (later && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
+  const moved = followTarget(core, writing)
+  // the head of a chain of headers goes with them, and is not left for later
+  if (later && core.bodies && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
   else if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
     core.tree.removeAll(fresh)
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }
-  core.announceTarget()
+  if (moved != null) moved()
+  else core.announceTarget()
   return result
 }
 

@@ -30,6 +30,7 @@ export {
   type ProducerInit,
   producer
 } from './producer.js'
+export { type MerkleProof, merkleProof, verifyMerkleProof } from './proof.js'
 export type { Draft, Proposed, ProposeOptions, Scratch, Sealed } from './propose.js'
 export type { OpenReport } from './repair.js'
 export type {

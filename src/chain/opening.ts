@@ -1,4 +1,4 @@
-import { DataForeignError, DataUnusableError, DataVersionError } from '../errors.js'
+import { DataForeignError, DataRoleError, DataUnusableError, DataVersionError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
@@ -12,12 +12,14 @@ import {
   encodeHeaderRecord,
   encodeHeight,
   FORMAT,
+  FORMAT_HEADERS,
   headRecord,
   heightKey,
   metaKey,
   readHeight,
   TABLE
 } from './store.js'
+import { settleIndex } from './tx-index.js'
 
 const utf8 = new TextEncoder()
 const NO_STATE = '-'
@@ -26,7 +28,7 @@ const CHUNK = 1_000
 
 /**
  * Opens the store: creates it, or checks whose it is, checks and mends the head chain, and fills the tree.
- * @throws DataForeignError, DataVersionError, DataUnusableError.
+ * @throws DataForeignError, DataRoleError, DataVersionError, DataUnusableError.
  */
 export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<OpenReport> {
   const report: OpenReport = { height: 0, created: false, repaired: [] }
@@ -48,6 +50,7 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
     await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
     await replay(core)
   }
+  await settleIndex(core)
   report.height = core.tree.head.at.height
   return report
 }
@@ -58,12 +61,12 @@ async function load<Header extends BaseHeader, Tx>(
   head: { height: number; hash: Uint8Array },
   report: OpenReport
 ): Promise<void> {
-  await readUndoFrom(core, head.height)
+  if (core.bodies) await readUndoFrom(core, head.height)
   const from = Math.max(0, head.height - core.tree.keep)
   const holdings = await readHoldings(core, from)
   const chain = await repair(core, holdings, head, from, report)
   core.tree.restore(chain)
-  if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
+  if (core.stateful) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
   await loadSide(core, holdings)
 }
 
@@ -74,18 +77,18 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
   }
   const { at, block, header, writes } = terms.genesis
   const writing = store.write()
-  writing.put(metaKey('format'), utf8.encode(FORMAT))
+  writing.put(metaKey('format'), utf8.encode(formatOf(core)))
   writing.put(metaKey('network'), utf8.encode(terms.network))
   writing.put(metaKey('genesis'), at.hash)
   writing.put(metaKey('state'), utf8.encode(stateVersion(core)))
   writing.put(metaKey('forks'), utf8.encode(terms.forks.join(',')))
-  writing.put(metaKey('undo'), undoRecord(1, core.maxReorg))
+  if (core.bodies) writing.put(metaKey('undo'), undoRecord(1, core.maxReorg))
   writing.put(metaKey('head'), headRecord(0, at.hash))
   writing.put(blockKey(TABLE.header, 0, at.hash), encodeHeaderRecord(at.work, header))
-  writing.put(blockKey(TABLE.body, 0, at.hash), block)
+  if (core.bodies) writing.put(blockKey(TABLE.body, 0, at.hash), block)
   writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(0))
   writing.put(heightKey(TABLE.main, 0), at.hash)
-  for (const [key, value] of writes) writing.put(bytesKey(TABLE.state, key), value)
+  if (core.bodies) for (const [key, value] of writes) writing.put(bytesKey(TABLE.state, key), value)
   try {
     await writing.commit(true)
   } catch (cause) {
@@ -96,7 +99,9 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
 async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, format: string): Promise<void> {
   const { store, terms } = core
   const where = whereIs(core)
-  if (format !== FORMAT) throw new DataVersionError(where, 'format', format, FORMAT)
+  const [full, light] = [FORMAT, FORMAT_HEADERS]
+  if (format !== full && format !== light) throw new DataVersionError(where, 'format', format, formatOf(core))
+  if (format !== formatOf(core)) throw new DataRoleError(where, format === light)
   const network = (await readText(core, 'network')) ?? 'unreadable'
   if (network !== terms.network) throw new DataForeignError(where, 'network', network, terms.network)
   const genesis = await store.db.get(metaKey('genesis'))
@@ -206,6 +211,11 @@ async function readText<Header extends BaseHeader, Tx>(
   return bytes == null ? undefined : new TextDecoder().decode(bytes)
 }
 
+/** A store of headers is no store of blocks, nor the other way round. */
+function formatOf<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
+  return core.bodies ? FORMAT : FORMAT_HEADERS
+}
+
 function stateVersion<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
-  return core.terms.rules.state == null ? NO_STATE : String(core.terms.rules.state.version ?? 1)
+  return !core.stateful ? NO_STATE : String(core.terms.rules.state?.version ?? 1)
 }

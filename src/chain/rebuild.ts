@@ -37,6 +37,8 @@ export async function backToGenesis<Header extends BaseHeader, Tx>(core: Core<He
   writing.put(heightKey(TABLE.main, 0), terms.genesis.at.hash)
   writing.put(metaKey('head'), headRecord(0, terms.genesis.at.hash))
   writing.del(metaKey('undo'))
+  // made anew when the blocks are there again
+  writing.del(metaKey('txindex'))
   try {
     await writing.commit(true)
   } catch (cause) {

@@ -200,7 +200,12 @@ export class Tree<Header> {
    * below.
    */
   move(common: Entry<Header>, added: Entry<Header>[]): Entry<Header>[] {
-    while (this.head !== common) this.#side.add(this.#trunk.pop())
+    while (this.head !== common) {
+      const entry = this.#trunk.pop()
+      // where there are no bodies, only the place on the head chain said that it is complete
+      if (this.#init.bodies === false) entry.body = entry.complete = false
+      this.#side.add(entry)
+    }
     for (const entry of added) {
       this.revive(entry)
       this.#side.delete(entry)

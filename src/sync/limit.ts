@@ -11,6 +11,11 @@ export const LEAST_HEADERS = 1_000
 export const MAX_RANGE = 4_096
 export const MAX_HASHES = 1_024
 export const MAX_BLOCKS_BYTES = 16 << 20
+/** Transactions in one answer. */
+export const MAX_TXS = 8_192
+/** Of a proof, beside its transaction: a path of 32 hashes, and what stands around it. */
+export const MAX_PATH = 32
+export const PROOF_BYTES = 2_048
 export const MAX_REQUEST_BYTES = 36 << 10
 /** Requests of one peer in flight, on both sides. */
 export const MAX_IN_FLIGHT = 2

@@ -44,7 +44,9 @@ export class Planner {
 
   constructor(
     readonly view: ChainView,
-    readonly now: () => number
+    readonly now: () => number,
+    /** Headers are all that is downloaded, and nobody brings them by gossip. */
+    readonly light = false
   ) {
     this.#headers = new HeaderPhase(view, this.#credit)
     this.#imports = new ImportStage(view, this.window, this.parked)
@@ -67,9 +69,9 @@ export class Planner {
 
   /** A peer told its head, for the first time or again. */
   offer(offer: Offer): void {
-    const source = this.sources.get(offer.id) ?? new Source(offer)
+    const source = this.sources.get(offer.id) ?? new Source(offer, this.light)
     this.sources.set(offer.id, source)
-    const near = offer.head != null && offer.head.height <= this.view.target.height + 2
+    const near = !this.light && offer.head != null && offer.head.height <= this.view.target.height + 2
     const ahead = offer.head != null && beats(this.view, offer.head, this.view.head)
     source.offer(offer, offer.head == null ? undefined : toHex(offer.head.hash), this.now(), near, ahead)
   }
@@ -289,7 +291,8 @@ export class Planner {
     const missing = this.window.slots.length > 0 || this.#imports.busy
     const held = this.#credit.grants(open.length > 0 && !missing, now) || missing ? open : []
     const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
-    if (full.length === 0) this.#become('no-peers', 'no connected peer serves blocks', now)
+    if (full.length === 0)
+      this.#become('no-peers', `no connected peer serves ${this.light ? 'headers' : 'blocks'}`, now)
     else if (!missing && held.length === 0) this.#become('live', undefined, now)
     else if (stuck != null) this.#become('stalled', stuck, now)
     else this.#behind(missing, held, now)

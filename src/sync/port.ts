@@ -6,7 +6,7 @@ export interface SyncBlock {
   height: number
   /** Of this block and all before it. */
   work: bigint
-  header: { parent: Uint8Array }
+  header: { parent: Uint8Array; root: Uint8Array }
   /** Of the header, where they are at hand: a body that begins with them needs no hashing. */
   bytes?: Uint8Array | undefined
 }
@@ -17,6 +17,8 @@ export interface SyncChain {
   readonly id: string
   readonly limits: { blockBytes: number; txBytes: number; headerBytes: number; futureMs: number }
   readonly rules: { hash?: (bytes: Uint8Array) => Uint8Array; tie?: 'first-seen' | 'lowest-hash' }
+  /** Blocks are kept. `false` goes with the role `light`: `addHeaders` moves the head. @default true */
+  readonly bodies?: boolean
   readonly head: SyncBlock
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
@@ -25,6 +27,12 @@ export interface SyncChain {
   /** Of the head chain. */
   hashAt(height: number): Uint8Array | undefined
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
+  /** Blocks of the head chain that an index names for a transaction; none, or missing, where there is no index. */
+  findTx?(id: Uint8Array): Promise<SyncBlock[]>
+  /** For `light`: decodes a transaction, and checks what needs no state. */
+  checkTx?(bytes: Uint8Array): { verdict: Verdict; tx?: unknown }
+  /** There is an index of transactions: `findTx` answers for every one of the head chain. */
+  readonly txIndex?: boolean
   /** Pages of the head chain, ascending, both ends included. */
   blocks(from: number, to: number): AsyncIterable<Uint8Array[]>
   headers(from: number, to: number): AsyncIterable<Uint8Array[]>

@@ -5,6 +5,7 @@ import type { SyncProgress } from './progress.js'
 import type { Slot } from './slot.js'
 import type { Source } from './source.js'
 import { why } from './why.js'
+import type { Contradiction, Witness } from './witness.js'
 
 /** How one peer stands with sync. */
 export interface SyncSourceReport {
@@ -61,10 +62,21 @@ export interface SyncReport extends SyncProgress {
   /** Branches whose bodies nobody delivers. */
   parked: string[]
   sources: SyncSourceReport[]
+  /** There in a light node. */
+  light?: LightReport
 }
 
-export function report(progress: SyncProgress, planner: Planner | undefined): SyncReport {
-  const facts = planner == null ? { ...progress, ...NOTHING } : factsOf(progress, planner, planner.now())
+/** What a light node knows, and what it does not. */
+export interface LightReport {
+  trust: string
+  /** Full peers whose heads have spoken against ours for a minute. */
+  contradictedBy: Contradiction[]
+}
+
+export const TRUST = 'follows the most header work; whether the state of its blocks is valid it does not know'
+
+export function report(progress: SyncProgress, planner: Planner | undefined, witness?: Witness): SyncReport {
+  const facts = planner == null ? { ...progress, ...NOTHING } : factsOf(progress, planner, planner.now(), witness)
   return { why: why(facts), ...facts }
 }
 
@@ -76,7 +88,12 @@ const NOTHING = {
   sources: []
 }
 
-function factsOf(progress: SyncProgress, planner: Planner, now: number): Omit<SyncReport, 'why'> {
+function factsOf(
+  progress: SyncProgress,
+  planner: Planner,
+  now: number,
+  witness: Witness | undefined
+): Omit<SyncReport, 'why'> {
   const { window, waits } = planner
   const { front } = window
   const count = (state: string): number => window.slots.filter((slot) => slot.state === state).length
@@ -94,7 +111,10 @@ function factsOf(progress: SyncProgress, planner: Planner, now: number): Omit<Sy
     requests: requestsOf(planner, now),
     ...(retryMs > 0 ? { retryMs } : {}),
     parked: planner.parked.explain(),
-    sources: [...planner.sources.values()].map((source) => sourceOf(source, planner, now))
+    sources: [...planner.sources.values()].map((source) => sourceOf(source, planner, now)),
+    ...(witness == null
+      ? {}
+      : { light: { trust: TRUST, contradictedBy: witness.contradictions(planner.sources.values(), now) } })
   }
 }
 

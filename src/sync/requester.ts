@@ -1,5 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { beginsWith, splitBlock } from '../chain/index.js'
+import { MalformedError } from '../errors.js'
 import { sha256 } from '../hash.js'
 import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
@@ -62,6 +63,15 @@ export class Requester {
       yield items.map((bytes) => this.#received(places[next++], bytes))
     }
     return answer.more
+  }
+
+  /** The answer to a request for a proof, as it came. `block`: undefined asks for it wherever it is. */
+  async proof(asked: Asked, block: Uint8Array | undefined, id: Uint8Array): Promise<Uint8Array> {
+    const [hash, tx] = onWire([block ?? new Uint8Array(), id])
+    let proof: Uint8Array | undefined
+    for await (const items of this.#request(asked, { proof: { block: hash!, tx: tx! } })) proof ??= items[0]
+    if (proof == null) throw new MalformedError('an answer without a proof')
+    return proof
   }
 
   #request({ connection, signal }: Asked, request: SyncRequest): Answer<Uint8Array> {

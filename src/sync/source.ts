@@ -55,6 +55,7 @@ export interface Offer {
   role: Role
   lowest: number
   head?: { hash: Uint8Array; height: number; work: bigint }
+  txIndex?: boolean
 }
 
 /** What the planner remembers of one connected peer. */
@@ -62,6 +63,7 @@ export class Source {
   readonly id: string
   role: Role
   lowest: number
+  txIndex = false
   claim: Claim | undefined
   inFlight = 0
   /** Blocks a second, moving average; 0 until measured. */
@@ -90,7 +92,11 @@ export class Source {
 
   #seen: { claim?: Claim; version: number; here: ReturnType<ChainView['has']> } = { version: 0, here: undefined }
 
-  constructor(offer: Offer) {
+  /** `light`: headers are all that we want of it. */
+  constructor(
+    offer: Offer,
+    private readonly light = false
+  ) {
     this.id = offer.id
     this.role = offer.role
     this.lowest = offer.lowest
@@ -106,9 +112,9 @@ export class Source {
     return this.#seen.here
   }
 
-  /** Serves blocks and headers, by its own account. */
+  /** Serves what we download, by its own account: blocks and headers, or, where headers are enough, those. */
   get full(): boolean {
-    return this.role === 'full' && this.claim != null
+    return (this.role === 'full' || (this.light && this.role === 'light')) && this.claim != null
   }
 
   ready(now: number): boolean {
@@ -130,6 +136,7 @@ export class Source {
   offer(offer: Offer, key: string | undefined, now: number, near: boolean, ahead: boolean): void {
     this.role = offer.role
     this.lowest = offer.lowest
+    this.txIndex = offer.txIndex ?? false
     if (offer.head == null || key == null) {
       this.claim = undefined
       return
