@@ -3,6 +3,7 @@ import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
+import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader } from './rules.js'
 import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
 import {
@@ -12,10 +13,10 @@ import {
   encodeHeight,
   headRecord,
   heightKey,
-  metaKey,
   TABLE,
   type Writing
 } from './store.js'
+import { announceWay, wayBetween } from './way.js'
 
 /** A block about to join the head chain. */
 interface Joining<Header> {
@@ -24,8 +25,6 @@ interface Joining<Header> {
   txs: number
   undo: Uint8Array | undefined
 }
-
-const HEAD = metaKey('head')
 
 /**
  * A move of the head, prepared in memory: blocks taken back, blocks applied, all in one atomic batch. Until `commit` nothing else
@@ -37,6 +36,8 @@ export class Advance<Header extends BaseHeader, Tx> {
   readonly #writing: Writing
   readonly #joining: Joining<Header>[] = []
   readonly #dropped: Entry<Header>[] = []
+  /** What blocks hold in memory that are not written, being stored already. */
+  #held = 0
   #common: Entry<Header>
   #top: Entry<Header>
 
@@ -57,9 +58,9 @@ export class Advance<Header extends BaseHeader, Tx> {
     return this.#joining.length
   }
 
-  /** Of what would be written, about. */
+  /** Of what would be written and of what is held until then, about. */
   get bytes(): number {
-    return this.#writing.bytes + this.#overlay.bytes
+    return this.#writing.bytes + this.#overlay.bytes + this.#held
   }
 
   /** Takes the topmost block of the head chain back. False where its undo record is missing or damaged. */
@@ -92,16 +93,23 @@ export class Advance<Header extends BaseHeader, Tx> {
     return this.#settle(execute(state, txs, ctx, this.#overlay), entry, piece, fresh)
   }
 
-  /** Writes all of it. False when that failed: then the head stands where it stood. */
-  async commit(sync: boolean): Promise<boolean> {
+  /**
+   * Writes all of it. False when that failed: then the head stands where it stood. `step`: it is one step of a longer way, and this is the
+   * record of that; nothing is announced before the last one, and nothing is forgotten that the way back needs.
+   */
+  async commit(sync: boolean, step?: Uint8Array): Promise<boolean> {
     const { tree } = this.#core
     const before = tree.head
     const head = this.#top
-    const undoFrom = Math.max(this.#core.undoFrom, head.at.height - this.#core.maxReorg + 1)
+    const undoFrom = Math.max(this.#core.undoFrom, step == null ? head.at.height - this.#core.maxReorg + 1 : 0)
     this.#encode(before, head, undoFrom)
+    if (step != null) this.#writing.put(RECORD.reorg, step)
+    else if (tree.leaving != null) this.#writing.del(RECORD.reorg)
     if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync))) return false
     const target = tree.target
     const dropped = this.#dropped.toReversed()
+    const way = step == null && tree.leaving != null ? wayBetween(tree.leaving, head) : undefined
+    tree.leaving = step == null ? undefined : (tree.leaving ?? before)
     this.#core.undoFrom = undoFrom
     if (this.#core.terms.rules.state != null) tree.floor = undoFrom - 1
     const gone = tree.move(
@@ -109,8 +117,10 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#joining.map(({ entry }) => entry)
     )
     this.#core.discard(gone)
+    if (step != null) return true
     this.#leave(target)
-    this.#announce(before, dropped)
+    if (way == null) this.#announce(before, dropped)
+    else await announceWay(this.#core, way)
     return true
   }
 
@@ -147,8 +157,9 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#writing.put(blockKey(TABLE.header, at.height, at.hash), encodeHeaderRecord(at.work, piece.headerBytes))
       this.#writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(at.height))
     }
-    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
     const record = undo == null ? undefined : encodeUndo(undo)
+    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
+    else this.#held += piece.bytes.length + (record?.length ?? 0)
     this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
     this.#top = entry
     return true
@@ -174,7 +185,10 @@ export class Advance<Header extends BaseHeader, Tx> {
         else writing.put(bytesKey(TABLE.state, key), value)
       }
     }
-    writing.put(HEAD, headRecord(head.at.height, head.at.hash))
+    // a heavier branch may be shorter: below where undo was pushed out there is none
+    if (this.#core.terms.rules.state != null && undoFrom > Math.max(1, head.at.height - this.#core.maxReorg + 1))
+      writing.put(RECORD.undo, encodeUndoRange(undoFrom, this.#core.maxReorg))
+    writing.put(RECORD.head, headRecord(head.at.height, head.at.hash))
   }
 
   /** Says why a target was given up, when it is because its branch forks off too deep by now. */

@@ -13,5 +13,10 @@ export interface ChainInit<Header extends BaseHeader, Tx> {
   maxReorg?: number
   /** Headers kept that are not on the head chain; the lightest branches go first. @default 250_000 */
   maxSide?: number
+  /**
+   * A reorganisation that would hold more than so many bytes in memory is written in steps; each leaves a consistent head.
+   * @default 32 MiB
+   */
+  stepBytes?: number
   clock?: Clock
 }

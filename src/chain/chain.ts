@@ -17,7 +17,7 @@ import { WaitingLine } from './line.js'
 import { openStore } from './opening.js'
 import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch } from './propose.js'
 import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, statusAt } from './reading.js'
-import { reorganise } from './reorg.js'
+import { ready, reorganise, UNWRITTEN } from './reorg.js'
 import type { OpenReport } from './repair.js'
 import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
 import { type Checked, checkBlock } from './standing.js'
@@ -78,6 +78,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       clock,
       maxReorg,
       maxSide,
+      stepBytes: init.stepBytes,
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
@@ -117,10 +118,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   async #openNow(): Promise<void> {
     await this.#core.store.db.open()
-    this.#report = await openStore(this.#core)
+    const { report, target } = await openStore(this.#core)
+    this.#report = report
     this.#open = true
-    // a crash may have come between a branch's last body and the move to it
-    await reorganise(this.#core, false)
+    // a crash may have come between a branch's last body and the move to it, or among the steps of the move
+    await reorganise(this.#core, false, target)
   }
 
   /** Waits for what is being done, then lets go of the store. Calls from now on are ignored. Calling it again does nothing. */
@@ -267,7 +269,9 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   async propose(options: ProposeOptions<Header, Tx>): Promise<Proposed<Header> | undefined> {
     if (options.signal?.aborted) return undefined
     await this.open()
-    return propose(this.#core, this.#line, this, (bytes) => this.#importer.add(bytes, true), options)
+    const add = async (bytes: Uint8Array): Promise<Verdict> =>
+      (await ready(this.#core)) ? this.#importer.add(bytes, true) : UNWRITTEN
+    return propose(this.#core, this.#line, this, add, options)
   }
 
   /** For the pool: a state at head on which transactions can be tried. */
@@ -281,9 +285,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#line.run(async () => {
       if (!this.#open) return failed(ignore('error', 'the chain is not open'))
       try {
-        // a better branch whose writing failed is tried again with whatever comes next
-        if (this.#core.tree.candidate() != null) await reorganise(this.#core, false)
-        return await task()
+        return (await ready(this.#core)) ? await task() : failed(UNWRITTEN)
       } catch (err) {
         if (signal?.aborted) throw err
         this.#core.error(err instanceof BlockwireError ? err : new StoreReadError('something', err))

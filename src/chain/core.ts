@@ -3,7 +3,7 @@ import { type BlockwireError, ReorgTooDeepError, RuleError, StoreWriteError } fr
 import { equalBytes, toHex } from '../hex.js'
 import { type Entry, makeEntry } from './entry.js'
 import type { ChainEvents } from './events.js'
-import type { Terms } from './genesis.js'
+import { integer, type Terms } from './genesis.js'
 import { Inspector, MEDIAN } from './inspector.js'
 import type { BaseHeader } from './rules.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
@@ -15,10 +15,13 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
   clock: Clock
   maxReorg: number
   maxSide: number
+  /** A reorganisation that holds more than this in memory is written in steps. @default 32 MiB */
+  stepBytes?: number | undefined
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
   listens(type: keyof ChainEvents<Header>): boolean
 }
 
+const STEP_BYTES = 32 * 1_048_576
 /** Branches whose depth was reported, at most. */
 const MAX_WARNED = 1_000
 
@@ -28,6 +31,7 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly store: Store
   readonly clock: Clock
   readonly maxReorg: number
+  readonly stepBytes: number
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
@@ -44,6 +48,7 @@ export class Core<Header extends BaseHeader, Tx> {
     this.store = init.store
     this.clock = init.clock
     this.maxReorg = init.maxReorg
+    this.stepBytes = integer('stepBytes', init.stepBytes ?? STEP_BYTES, 1, Number.MAX_SAFE_INTEGER)
     this.tree = new Tree({
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,

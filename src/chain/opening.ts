@@ -3,6 +3,7 @@ import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { backToGenesis, replay } from './rebuild.js'
+import { decodePlace, decodeReorg, decodeUndoRange, encodeUndoRange, RECORD, type ReorgRecord } from './record.js'
 import { type Holdings, MAX_HEIGHT, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
@@ -24,11 +25,18 @@ const NO_STATE = '-'
 /** Keys asked for at once. */
 const CHUNK = 1_000
 
+/** What comes of opening. */
+export interface Opened<Header> {
+  report: OpenReport
+  /** Where a reorganisation in steps was going when it was interrupted. */
+  target: Entry<Header> | undefined
+}
+
 /**
  * Opens the store: creates it, or checks whose it is, checks and mends the head chain, and fills the tree.
  * @throws DataForeignError, DataVersionError, DataUnusableError.
  */
-export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<OpenReport> {
+export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<Opened<Header>> {
   const report: OpenReport = { height: 0, created: false, repaired: [] }
   const format = await readText(core, 'format')
   if (format == null) {
@@ -37,34 +45,37 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   } else await checkOwner(core, format)
   const head = await readHead(core, report)
   const before = report.repaired.length
+  let target: Entry<Header> | undefined
   try {
-    await load(core, head, report)
+    target = await load(core, head, report)
   } catch (err) {
     if (!(err instanceof StateLost)) throw err
     await backToGenesis(core)
     // what else was said was not written
     report.repaired.splice(before)
     report.repaired.push(`${err.message}: the state was made anew from the stored blocks`)
-    await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
+    target = await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
     await replay(core)
   }
   report.height = core.tree.head.at.height
-  return report
+  return { report, target }
 }
 
-/** Checks and mends the head chain, and fills the tree. */
+/** Checks and mends the head chain, and fills the tree. Answers where a reorganisation in steps is going. */
 async function load<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   head: { height: number; hash: Uint8Array },
   report: OpenReport
-): Promise<void> {
-  await readUndoFrom(core, head.height)
-  const from = Math.max(0, head.height - core.tree.keep)
+): Promise<Entry<Header> | undefined> {
+  const moving = decodeReorg(await core.store.db.get(RECORD.reorg))
+  if (moving == null) await readUndoFrom(core, head.height)
+  else core.undoFrom = moving.undoFrom
+  const from = Math.max(0, Math.min(head.height, moving?.from.height ?? head.height) - core.tree.keep)
   const holdings = await readHoldings(core, from)
   const chain = await repair(core, holdings, head, from, report)
   core.tree.restore(chain)
   if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
-  await loadSide(core, holdings)
+  return loadSide(core, holdings, moving)
 }
 
 async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
@@ -79,8 +90,8 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
   writing.put(metaKey('genesis'), at.hash)
   writing.put(metaKey('state'), utf8.encode(stateVersion(core)))
   writing.put(metaKey('forks'), utf8.encode(terms.forks.join(',')))
-  writing.put(metaKey('undo'), undoRecord(1, core.maxReorg))
-  writing.put(metaKey('head'), headRecord(0, at.hash))
+  writing.put(RECORD.undo, encodeUndoRange(1, core.maxReorg))
+  writing.put(RECORD.head, headRecord(0, at.hash))
   writing.put(blockKey(TABLE.header, 0, at.hash), encodeHeaderRecord(at.work, header))
   writing.put(blockKey(TABLE.body, 0, at.hash), block)
   writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(0))
@@ -130,9 +141,8 @@ async function readHead<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   report: OpenReport
 ): Promise<{ height: number; hash: Uint8Array }> {
-  const record = await core.store.db.get(metaKey('head'))
-  let head: { hash: Uint8Array; height: number } | undefined =
-    record?.length === 38 ? { hash: new Uint8Array(record.subarray(0, 32)), height: readHeight(record, 32) } : undefined
+  const record = await core.store.db.get(RECORD.head)
+  let head = decodePlace(record)
   if (head == null) {
     const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
     for (const [key, hash] of await core.store.db.iterator(range).all())
@@ -140,7 +150,7 @@ async function readHead<Header extends BaseHeader, Tx>(
     if (head == null)
       throw new DataUnusableError(whereIs(core), 'neither the head nor the index of heights can be read')
     report.repaired.push(`the record of the head was damaged: taken from the index of heights, block ${head.height}`)
-    await core.store.db.put(metaKey('head'), headRecord(head.height, head.hash))
+    await core.store.db.put(RECORD.head, headRecord(head.height, head.hash))
   }
   await checkForks(core, head.height)
   return head
@@ -149,25 +159,24 @@ async function readHead<Header extends BaseHeader, Tx>(
 /** Finds out from which height undo is stored; the store may have been written with another `maxReorg`. */
 async function readUndoFrom<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, height: number): Promise<void> {
   const { store, maxReorg } = core
-  const record = await store.db.get(metaKey('undo'))
-  const lowest = record?.length === 12 ? readHeight(record, 0) : 1
-  const then = record?.length === 12 ? readHeight(record, 6) : maxReorg
+  const range = decodeUndoRange(await store.db.get(RECORD.undo))
+  const { lowest, maxReorg: then } = range ?? { lowest: 1, maxReorg }
   const kept = Math.max(1, lowest, height - then + 1)
   core.undoFrom = Math.max(kept, height - maxReorg + 1)
-  if (record?.length === 12 && then === maxReorg) return
-  await store.db.put(metaKey('undo'), undoRecord(kept, maxReorg))
+  if (range?.maxReorg === maxReorg) return
+  await store.db.put(RECORD.undo, encodeUndoRange(kept, maxReorg))
   await store.db.clear({ gte: heightKey(TABLE.undo, 0), lt: heightKey(TABLE.undo, core.undoFrom) })
 }
 
-function undoRecord(lowest: number, maxReorg: number): Uint8Array {
-  const record = new Uint8Array(12)
-  record.set(encodeHeight(lowest))
-  record.set(encodeHeight(maxReorg), 6)
-  return record
-}
-
-/** Fills in the headers off the head chain; what does not link or is damaged is deleted. */
-async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, holdings: Holdings): Promise<void> {
+/**
+ * Fills in the headers off the head chain; what does not link or is damaged is deleted. `moving`: the head is between two branches.
+ * Answers the block that it was going to, where that is still possible.
+ */
+async function loadSide<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  holdings: Holdings,
+  moving: ReorgRecord | undefined
+): Promise<Entry<Header> | undefined> {
   const { tree, store, inspector } = core
   const writing = store.write()
   const side: Entry<Header>[] = []
@@ -185,6 +194,8 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
     const work = parent.at.work + (core.terms.rules.work?.(named.header) ?? 1n)
     side.push(tree.insert({ hash, height, work, header: named.header }, parent))
   }
+  const leaving = moving && tree.get(moving.from.hash)
+  if (leaving !== tree.head) tree.leaving = leaving
   for (let i = 0; i < side.length; i += CHUNK) {
     const some = side.slice(i, i + CHUNK)
     const reasons = await store.db.getMany(some.map(({ at }) => bytesKey(TABLE.invalid, at.hash)))
@@ -194,7 +205,11 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
       else if (bodies[n]) tree.fill(entry)
     }
   }
+  // its own branch was damaged, and is not to be gone back to
+  if (moving != null && tree.leaving == null) writing.del(RECORD.reorg)
   await core.commit(writing, 'what was left over', false)
+  const target = tree.leaving && tree.get(moving!.target.hash)
+  return target?.complete && !target.main && target.invalid == null ? target : undefined
 }
 
 async function readText<Header extends BaseHeader, Tx>(
