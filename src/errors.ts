@@ -83,11 +83,17 @@ export class DataUnusableError extends BlockwireError {
 
 /** The store was written in another format, by another state version or under another list of forks. */
 export class DataVersionError extends BlockwireError {
-  constructor(where: string, field: 'format' | 'state version' | 'forks', stored: string, wanted: string) {
+  constructor(
+    where: string,
+    field: 'format' | 'state version' | 'forks',
+    stored: string,
+    wanted: string,
+    why?: string
+  ) {
     super(
       'DataVersionError',
       'BW_DATA_VERSION',
-      `${where} was written with ${field} ${stored}, this program has ${wanted}`,
+      `${where} was written with ${field} ${stored}, this program has ${wanted}${why == null ? '' : `: ${why}`}`,
       {
         fix:
           field === 'format'

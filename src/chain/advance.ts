@@ -94,22 +94,23 @@ export class Advance<Header extends BaseHeader, Tx> {
   }
 
   /**
-   * Writes all of it. False when that failed: then the head stands where it stood. `step`: it is one step of a longer way, and this is the
-   * record of that; nothing is announced before the last one, and nothing is forgotten that the way back needs.
+   * Writes all of it. False when that failed: then the head stands where it stood. `step`: nothing is announced. With a record it is one
+   * step of a longer way, and nothing is forgotten that the way back needs; `quiet` is a state that is made anew.
    */
-  async commit(sync: boolean, step?: Uint8Array): Promise<boolean> {
+  async commit(sync: boolean, step?: Uint8Array | 'quiet'): Promise<boolean> {
     const { tree } = this.#core
     const before = tree.head
     const head = this.#top
-    const undoFrom = Math.max(this.#core.undoFrom, step == null ? head.at.height - this.#core.maxReorg + 1 : 0)
+    const onTheWay = step instanceof Uint8Array
+    const undoFrom = Math.max(this.#core.undoFrom, onTheWay ? 0 : head.at.height - this.#core.maxReorg + 1)
     this.#encode(before, head, undoFrom)
-    if (step != null) this.#writing.put(RECORD.reorg, step)
+    if (onTheWay) this.#writing.put(RECORD.reorg, step)
     else if (tree.leaving != null) this.#writing.del(RECORD.reorg)
     if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync))) return false
     const target = tree.target
     const dropped = this.#dropped.toReversed()
     const way = step == null && tree.leaving != null ? wayBetween(tree.leaving, head) : undefined
-    tree.leaving = step == null ? undefined : (tree.leaving ?? before)
+    tree.leaving = onTheWay ? (tree.leaving ?? before) : undefined
     this.#core.undoFrom = undoFrom
     if (this.#core.terms.rules.state != null) tree.floor = undoFrom - 1
     const gone = tree.move(

@@ -117,6 +117,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   async #openNow(): Promise<void> {
+    this.#core.closing = false
     await this.#core.store.db.open()
     const { report, target } = await openStore(this.#core)
     this.#report = report
@@ -129,6 +130,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   async close(): Promise<void> {
     if (this.#opening == null) return
     this.#opening = undefined
+    this.#core.closing = true
     this.#waiting.clear()
     await this.#line.run(async () => {
       this.#open = false

@@ -38,6 +38,8 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly #trash: Entry<Header>[] = []
   /** Undo is stored from this height up. */
   undoFrom = 1
+  /** The chain is about to be closed. */
+  closing = false
   readonly #init: CoreInit<Header, Tx>
   readonly #warned = new Set<string>()
   #target: Entry<Header>
@@ -63,6 +65,11 @@ export class Core<Header extends BaseHeader, Tx> {
       before: (entry) => this.before(entry),
       threw: (rule, cause) => this.error(new RuleError(rule, cause))
     })
+  }
+
+  /** @throws AbortError once the chain is being closed: for what takes long and can be carried on later. */
+  checkClosing(): void {
+    if (this.closing) throw new DOMException('the chain is being closed', 'AbortError')
   }
 
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void {

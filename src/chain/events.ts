@@ -24,6 +24,16 @@ export interface ReorgDetail<Header> {
   added: Located<Header>[]
 }
 
+/** The state is made anew from the stored blocks, because the rules changed or the store was damaged. */
+export interface RebuildDetail {
+  /** Up to where it is. */
+  height: number
+  /** Up to where it goes. */
+  goal: number
+  why: string
+  done: boolean
+}
+
 /** When several belong to one change they come in this order: target, reorg, block, head. Head and state are the new ones already. */
 export interface ChainEvents<Header = unknown> {
   /** Once per block that joins the head chain, in order. */
@@ -34,6 +44,8 @@ export interface ChainEvents<Header = unknown> {
   reorg: CustomEvent<ReorgDetail<Header>>
   /** The header with the most work that is not known to be invalid is another one; its bodies may be missing. */
   target: CustomEvent<Located<Header>>
+  /** Twice a second while `open` makes the state anew, and once when that is done. */
+  rebuild: CustomEvent<RebuildDetail>
   /** ReorgTooDeepError, StoreWriteError, StoreReadError, RuleError. The chain goes on. */
   error: CustomEvent<BlockwireError>
 }

@@ -2,8 +2,18 @@ import { DataForeignError, DataUnusableError, DataVersionError } from '../errors
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
-import { backToGenesis, replay } from './rebuild.js'
-import { decodePlace, decodeReorg, decodeUndoRange, encodeUndoRange, RECORD, type ReorgRecord } from './record.js'
+import { rebuild } from './rebuild.js'
+import {
+  decodePlace,
+  decodeRebuild,
+  decodeReorg,
+  decodeUndoRange,
+  encodeRebuild,
+  encodeUndoRange,
+  RECORD,
+  type ReorgRecord
+} from './record.js'
+import { begin, readText, renewal, writtenBy } from './renewal.js'
 import { type Holdings, MAX_HEIGHT, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
@@ -21,7 +31,6 @@ import {
 } from './store.js'
 
 const utf8 = new TextEncoder()
-const NO_STATE = '-'
 /** Keys asked for at once. */
 const CHUNK = 1_000
 
@@ -38,27 +47,31 @@ export interface Opened<Header> {
  */
 export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<Opened<Header>> {
   const report: OpenReport = { height: 0, created: false, repaired: [] }
-  const format = await readText(core, 'format')
-  if (format == null) {
+  if ((await core.store.db.get(metaKey('format'))) == null) {
     await create(core)
     report.created = true
-  } else await checkOwner(core, format)
-  const head = await readHead(core, report)
+  } else await checkOwner(core)
+  let head = await readHead(core, report)
+  await readUndoFrom(core, head.height)
+  let record = await renewal(core, head)
   const before = report.repaired.length
-  let target: Entry<Header> | undefined
-  try {
-    target = await load(core, head, report)
-  } catch (err) {
-    if (!(err instanceof StateLost)) throw err
-    await backToGenesis(core)
-    // what else was said was not written
-    report.repaired.splice(before)
-    report.repaired.push(`${err.message}: the state was made anew from the stored blocks`)
-    target = await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
-    await replay(core)
+  for (;;) {
+    if (record != null) {
+      report.repaired.push(await rebuild(core, record, head))
+      head = core.tree.head.at
+    }
+    try {
+      const target = await load(core, head, report)
+      report.height = core.tree.head.at.height
+      return { report, target }
+    } catch (err) {
+      if (!(err instanceof StateLost)) throw err
+      if (record?.phase === 'emptying') throw new DataUnusableError(whereIs(core), err.message, err)
+      // what else was said was not written
+      report.repaired.splice(before)
+      record = await begin(core, { phase: 'emptying', cut: 0, goal: head, checkFrom: 0, why: err.message })
+    }
   }
-  report.height = core.tree.head.at.height
-  return { report, target }
 }
 
 /** Checks and mends the head chain, and fills the tree. Answers where a reorganisation in steps is going. */
@@ -84,12 +97,13 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
     if (page.length > 0) throw new DataUnusableError(whereIs(core), 'it holds blocks but does not say in which format')
   }
   const { at, block, header, writes } = terms.genesis
+  const { version, forks } = writtenBy(core)
   const writing = store.write()
   writing.put(metaKey('format'), utf8.encode(FORMAT))
   writing.put(metaKey('network'), utf8.encode(terms.network))
   writing.put(metaKey('genesis'), at.hash)
-  writing.put(metaKey('state'), utf8.encode(stateVersion(core)))
-  writing.put(metaKey('forks'), utf8.encode(terms.forks.join(',')))
+  writing.put(metaKey('state'), utf8.encode(version))
+  writing.put(metaKey('forks'), utf8.encode(forks))
   writing.put(RECORD.undo, encodeUndoRange(1, core.maxReorg))
   writing.put(RECORD.head, headRecord(0, at.hash))
   writing.put(blockKey(TABLE.header, 0, at.hash), encodeHeaderRecord(at.work, header))
@@ -104,11 +118,12 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
   }
 }
 
-async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, format: string): Promise<void> {
+async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const { store, terms } = core
   const where = whereIs(core)
+  const format = await readText(core, 'format')
   if (format !== FORMAT) throw new DataVersionError(where, 'format', format, FORMAT)
-  const network = (await readText(core, 'network')) ?? 'unreadable'
+  const network = await readText(core, 'network')
   if (network !== terms.network) throw new DataForeignError(where, 'network', network, terms.network)
   const genesis = await store.db.get(metaKey('genesis'))
   if (genesis == null || !equalBytes(genesis, terms.genesis.at.hash))
@@ -118,23 +133,6 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>,
       genesis == null ? 'unreadable' : toHex(genesis),
       toHex(terms.genesis.at.hash)
     )
-  const version = (await readText(core, 'state')) ?? 'unreadable'
-  if (version !== stateVersion(core)) throw new DataVersionError(where, 'state version', version, stateVersion(core))
-}
-
-/** Forks that the stored blocks have passed must be those of the rules; what lies above head may change. */
-async function checkForks<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, height: number): Promise<void> {
-  const stored = (await readText(core, 'forks')) ?? 'unreadable'
-  const ours = core.terms.forks.join(',')
-  if (stored === ours) return
-  const passed = (list: string): string =>
-    list
-      .split(',')
-      .filter((fork) => fork !== '' && !(Number(fork) > height))
-      .join(',')
-  if (passed(stored) !== passed(ours))
-    throw new DataVersionError(whereIs(core), 'forks', stored === '' ? 'none' : stored, ours === '' ? 'none' : ours)
-  await core.store.db.put(metaKey('forks'), utf8.encode(ours))
 }
 
 async function readHead<Header extends BaseHeader, Tx>(
@@ -150,9 +148,11 @@ async function readHead<Header extends BaseHeader, Tx>(
     if (head == null)
       throw new DataUnusableError(whereIs(core), 'neither the head nor the index of heights can be read')
     report.repaired.push(`the record of the head was damaged: taken from the index of heights, block ${head.height}`)
+    // where the state was being made anew it is not known up to where it is
+    const begun = decodeRebuild(await core.store.db.get(RECORD.rebuild))
+    if (begun != null) await core.store.db.put(RECORD.rebuild, encodeRebuild({ ...begun, phase: 'emptying', cut: 0 }))
     await core.store.db.put(RECORD.head, headRecord(head.height, head.hash))
   }
-  await checkForks(core, head.height)
   return head
 }
 
@@ -210,16 +210,4 @@ async function loadSide<Header extends BaseHeader, Tx>(
   await core.commit(writing, 'what was left over', false)
   const target = tree.leaving && tree.get(moving!.target.hash)
   return target?.complete && !target.main && target.invalid == null ? target : undefined
-}
-
-async function readText<Header extends BaseHeader, Tx>(
-  core: Core<Header, Tx>,
-  name: string
-): Promise<string | undefined> {
-  const bytes = await core.store.db.get(metaKey(name))
-  return bytes == null ? undefined : new TextDecoder().decode(bytes)
-}
-
-function stateVersion<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
-  return core.terms.rules.state == null ? NO_STATE : String(core.terms.rules.state.version ?? 1)
 }

@@ -97,3 +97,25 @@ export function locatorFrom<Header extends BaseHeader, Tx>(
   hashes.push(core.terms.genesis.at.hash)
   return hashes
 }
+
+/** Headers of the head chain from a height up to a block of it. Undefined where anything of it is missing or damaged. */
+export async function readMain<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  from: number,
+  to: { height: number; hash: Uint8Array }
+): Promise<Located<Header>[] | undefined> {
+  const lowest = Math.max(0, from)
+  const chain: Located<Header>[] = []
+  for await (const page of core.store.main(TABLE.header, lowest, to.height)) {
+    for (const value of page) {
+      const record = decodeHeaderRecord(value)
+      const named = record == null ? undefined : core.inspector.header(record.header)
+      if (record == null || named == null || !('hash' in named)) return undefined
+      const before = chain.at(-1)
+      if (before != null && !equalBytes(before.hash, named.header.parent)) return undefined
+      chain.push({ hash: named.hash, height: lowest + chain.length, work: record.work, header: named.header })
+    }
+  }
+  const last = chain.at(-1)
+  return last != null && last.height === to.height && equalBytes(last.hash, to.hash) ? chain : undefined
+}

@@ -82,7 +82,8 @@ async function moveTo<Header extends BaseHeader, Tx>(
     const record = encodeReorg({ from: tree.standard.at, target: tip.at, undoFrom: core.undoFrom })
     if (!(await advance.commit(sync, record))) return false
     advance = new Advance(core)
-    return true
+    // the next start goes on from here
+    return !core.closing
   }
   while (advance.top.at.height > forkHeight) {
     if (!(await advance.drop())) {
