@@ -1,10 +1,11 @@
 import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
-import { branchOf, type Entry } from './entry.js'
+import type { Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
 import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader } from './rules.js'
+import { overCap } from './split.js'
 import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
 import {
   blockKey,
@@ -119,7 +120,7 @@ export class Advance<Header extends BaseHeader, Tx> {
     )
     this.#core.discard(gone)
     if (step != null) return true
-    this.#leave(target)
+    await this.#leave(target)
     if (way == null) this.#announce(before, dropped)
     else await announceWay(this.#core, way)
     return true
@@ -192,14 +193,12 @@ export class Advance<Header extends BaseHeader, Tx> {
     writing.put(RECORD.head, headRecord(head.at.height, head.at.hash))
   }
 
-  /** Says why a target was given up, when it is because its branch forks off too deep by now. */
-  #leave(target: Entry<Header>): void {
+  /** A target was given up: because its branch forks off too deep by now? */
+  async #leave(target: Entry<Header>): Promise<void> {
     const { tree } = this.#core
     if (target === tree.target || target.invalid != null || target.parked || !tree.better(target.at, tree.head.at))
       return
-    const forkHeight = tree.forkHeight(target)
-    if (!tree.tooDeep(forkHeight)) return
-    this.#core.warnDeep(branchOf(target)[0]?.key ?? target.key, forkHeight, target.at.hash)
+    if (tree.tooDeep(tree.forkHeight(target))) await overCap(this.#core, target)
   }
 
   #announce(before: Entry<Header>, dropped: Entry<Header>[]): void {

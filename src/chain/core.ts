@@ -1,20 +1,23 @@
-import type { Clock } from '../clock.js'
+import { type Clock, systemClock } from '../clock.js'
 import { type BlockwireError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
-import { type Entry, makeEntry } from './entry.js'
+import { branchOf, type Entry, makeEntry } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { integer, type Terms } from './genesis.js'
 import { Inspector, MEDIAN } from './inspector.js'
-import type { BaseHeader } from './rules.js'
+import type { BaseHeader, Located } from './rules.js'
+import { splitOf } from './split.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
 import { Tree } from './tree.js'
 
 export interface CoreInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>
   store: Store
-  clock: Clock
-  maxReorg: number
-  maxSide: number
+  clock?: Clock | undefined
+  /** @default 10_000 */
+  maxReorg?: number | undefined
+  /** @default 250_000 */
+  maxSide?: number | undefined
   /** A reorganisation that holds more than this in memory is written in steps. @default 32 MiB */
   stepBytes?: number | undefined
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
@@ -31,6 +34,9 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly store: Store
   readonly clock: Clock
   readonly maxReorg: number
+  readonly maxSide: number
+  /** Blocks below the lowest fork that rules may look at. */
+  readonly margin: number
   readonly stepBytes: number
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
@@ -38,6 +44,16 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly #trash: Entry<Header>[] = []
   /** Undo is stored from this height up. */
   undoFrom = 1
+  /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
+  live = false
+  /** The heaviest branch that forks off too deep. */
+  split: { at: Located<Header>; forkHeight: number } | undefined
+  /** The block by which a branch was named that is followed although it forks off too deep. */
+  accepted: Uint8Array | undefined
+  /** The state is made anew, or that did not come to its end. */
+  remaking = false
+  /** While the state belongs to no block: when it is that of genesis. */
+  emptied: Promise<void> | undefined
   /** The chain is about to be closed. */
   closing = false
   readonly #init: CoreInit<Header, Tx>
@@ -48,20 +64,22 @@ export class Core<Header extends BaseHeader, Tx> {
     this.#init = init
     this.terms = init.terms
     this.store = init.store
-    this.clock = init.clock
-    this.maxReorg = init.maxReorg
+    this.clock = init.clock ?? systemClock
+    this.maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
+    this.maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
+    this.margin = Math.max(init.terms.lookback, MEDIAN) + 1
     this.stepBytes = integer('stepBytes', init.stepBytes ?? STEP_BYTES, 1, Number.MAX_SAFE_INTEGER)
     this.tree = new Tree({
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
-      maxReorg: init.maxReorg,
-      keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN) + 1,
-      maxSide: init.maxSide
+      maxReorg: this.maxReorg,
+      keep: this.maxReorg + this.margin,
+      maxSide: this.maxSide
     })
     this.#target = this.tree.target
     this.inspector = new Inspector({
       terms: init.terms,
-      clock: init.clock,
+      clock: this.clock,
       before: (entry) => this.before(entry),
       threw: (rule, cause) => this.error(new RuleError(rule, cause))
     })
@@ -130,13 +148,19 @@ export class Core<Header extends BaseHeader, Tx> {
     this.announceTarget()
   }
 
-  /** Says once per branch that it is heavier but forks off too deep. `first` is its first block off the head chain. */
-  warnDeep(first: string, forkHeight: number, tip: Uint8Array): void {
+  /** A branch is heavier but forks off too deep: remembers the heaviest, and says it once per branch. */
+  warnDeep(tip: Entry<Header>): void {
+    const forkHeight = this.tree.forkHeight(tip)
+    const known = splitOf(this)
+    if (known == null || tip.at.work > known.work) this.split = { at: tip.at, forkHeight }
+    const first = branchOf(tip)[0]?.key ?? tip.key
     if (this.#warned.has(first)) return
     if (this.#warned.size >= MAX_WARNED) this.#warned.clear()
     this.#warned.add(first)
     const depth = this.tree.head.at.height - forkHeight
-    this.error(new ReorgTooDeepError(depth, this.maxReorg, toHex(tip)))
+    const split = splitOf(this)
+    if (split != null) this.emit('split', split)
+    this.error(new ReorgTooDeepError(depth, this.maxReorg, toHex(tip.at.hash)))
   }
 
   /** Says that the target moved, if it did. */

@@ -1,5 +1,6 @@
 import type { BlockwireError } from '../errors.js'
 import type { Located } from './rules.js'
+import type { Split } from './split.js'
 
 /** A block that joined the head chain. */
 export interface BlockDetail<Header> {
@@ -46,6 +47,8 @@ export interface ChainEvents<Header = unknown> {
   target: CustomEvent<Located<Header>>
   /** Twice a second while `open` makes the state anew, and once when that is done. */
   rebuild: CustomEvent<RebuildDetail>
+  /** A heavier branch forks off too deep and is not followed: once per branch, before the error that says so. */
+  split: CustomEvent<Split>
   /** ReorgTooDeepError, StoreWriteError, StoreReadError, RuleError. The chain goes on. */
   error: CustomEvent<BlockwireError>
 }

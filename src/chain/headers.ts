@@ -2,7 +2,8 @@ import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
-import { assess, headerOps, insertDeep, located, makeRoom, TOO_MANY } from './standing.js'
+import { admitDeep } from './split.js'
+import { assess, headerOps, located, makeRoom, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
 
 /** What came of a list of headers. */
@@ -50,7 +51,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     result.verdict = verdict
     if (verdict.result !== 'accept' || parent == null || place == null) break
     if (deep) {
-      result.verdict = insertDeep(core, named, parent, place)
+      result.verdict = await admitDeep(core, named, parent, place)
       const inserted = core.tree.find(named.key)
       if (inserted != null) {
         result.last = inserted.at

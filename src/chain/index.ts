@@ -44,6 +44,7 @@ export type {
   StateDb,
   StateRules
 } from './rules.js'
+export type { Split } from './split.js'
 export type { Checked } from './standing.js'
 export type { Database } from './store.js'
 export {

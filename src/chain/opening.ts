@@ -7,6 +7,7 @@ import {
   decodePlace,
   decodeRebuild,
   decodeReorg,
+  decodeSplit,
   decodeUndoRange,
   encodeRebuild,
   encodeUndoRange,
@@ -74,6 +75,27 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   }
 }
 
+/**
+ * Makes the state anew as the record in the store says, and fills the tree again. Where that throws, the next call goes on; until then
+ * `core.remaking` is set. Answers where a reorganisation in steps is going.
+ */
+export async function remake<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>
+): Promise<Entry<Header> | undefined> {
+  core.remaking = true
+  const { db } = core.store
+  const record = decodeRebuild(await db.get(RECORD.rebuild))
+  let head = decodePlace(await db.get(RECORD.head)) ?? core.tree.head.at
+  await readUndoFrom(core, head.height)
+  if (record != null) {
+    await rebuild(core, record, head)
+    head = core.tree.head.at
+  }
+  const target = await load(core, head, { height: 0, created: false, repaired: [] })
+  core.remaking = false
+  return target
+}
+
 /** Checks and mends the head chain, and fills the tree. Answers where a reorganisation in steps is going. */
 async function load<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
@@ -83,10 +105,17 @@ async function load<Header extends BaseHeader, Tx>(
   const moving = decodeReorg(await core.store.db.get(RECORD.reorg))
   if (moving == null) await readUndoFrom(core, head.height)
   else core.undoFrom = moving.undoFrom
-  const from = Math.max(0, Math.min(head.height, moving?.from.height ?? head.height) - core.tree.keep)
+  const split = decodeSplit(await core.store.db.get(RECORD.split))
+  const lowest = Math.min(head.height, moving?.from.height ?? head.height) - core.tree.keep
+  const from = Math.max(0, Math.min(lowest, split == null ? lowest : split.fork.height - core.margin))
   const holdings = await readHoldings(core, from)
   const chain = await repair(core, holdings, head, from, report)
   core.tree.restore(chain)
+  const fork = split && core.tree.mainAt(split.fork.height)
+  const accepted = fork != null && equalBytes(fork.at.hash, split!.fork.hash)
+  core.tree.accepted = accepted ? split!.fork.height : undefined
+  core.accepted = accepted ? split!.tip.hash : undefined
+  core.live = (await core.store.db.get(RECORD.live)) != null
   if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
   return loadSide(core, holdings, moving)
 }

@@ -53,6 +53,16 @@ export class Path<Header> {
     return first == null ? undefined : this.#entries[this.#from + height - first.at.height]
   }
 
+  /** Those without a body, ascending. */
+  missing(limit: number): Entry<Header>[] {
+    const missing: Entry<Header>[] = []
+    for (const entry of this) {
+      if (missing.length >= limit) break
+      if (!entry.body) missing.push(entry)
+    }
+    return missing
+  }
+
   *[Symbol.iterator](): Generator<Entry<Header>> {
     for (let i = this.#from; i < this.#entries.length; i++) yield this.#entries[i]!
   }

@@ -9,6 +9,15 @@ const DENSE = 10
 /** Longest side branch that is given out. */
 const MAX_BRANCH = 2_000
 
+/** A value of the state at head; it is waited for while the state belongs to no block. */
+export function readState<Header extends BaseHeader, Tx>(
+  { store, emptied }: Core<Header, Tx>,
+  key: Uint8Array
+): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+  const stored = bytesKey(TABLE.state, key)
+  return emptied == null ? store.read(stored) : emptied.then(() => store.read(stored))
+}
+
 /** Where a block stands; undefined for one that is not here. */
 export function statusAt<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, hash: Uint8Array): Status | undefined {
   const entry = core.entry(hash)

@@ -111,12 +111,27 @@ class Rebuild<Header extends BaseHeader, Tx> {
 
   /** State and undo go; then head and state are those of genesis. */
   async #empty(): Promise<void> {
-    const { store, terms, tree } = this.#core
-    const { at, writes } = terms.genesis
+    const { terms, tree } = this.#core
+    const { at } = terms.genesis
     if (this.#record.phase !== 'emptying') await this.#enter('emptying')
     tree.restore([at])
     tree.floor = 0
     this.#core.undoFrom = 1
+    const emptied = Promise.withResolvers<void>()
+    this.#core.emptied = emptied.promise
+    try {
+      await this.#clear()
+    } finally {
+      // what waits for the state reads what is there, should this have failed
+      this.#core.emptied = undefined
+      emptied.resolve()
+    }
+    this.#head = { height: 0, hash: at.hash }
+  }
+
+  async #clear(): Promise<void> {
+    const { store, terms } = this.#core
+    const { at, writes } = terms.genesis
     for (const table of [TABLE.state, TABLE.undo])
       await this.#write(store.db.clear({ gte: Uint8Array.of(table), lt: Uint8Array.of(table + 1) }))
     const writing = store.write()
@@ -127,7 +142,6 @@ class Rebuild<Header extends BaseHeader, Tx> {
     this.#record = { ...this.#record, phase: 'up' }
     writing.put(RECORD.rebuild, encodeRebuild(this.#record))
     await this.#write(writing.commit(true))
-    this.#head = { height: 0, hash: at.hash }
   }
 
   async #up(): Promise<Stop | undefined> {

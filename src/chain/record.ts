@@ -25,6 +25,13 @@ export interface ReorgRecord {
   undoFrom: number
 }
 
+/** A branch that is followed although it forks off too deep. */
+export interface SplitRecord {
+  fork: Place
+  /** The block that was named. */
+  tip: Place
+}
+
 /** `emptying`: all of the state goes. `down`: blocks are taken back by their undo records. `up`: blocks are applied again. */
 export type RebuildPhase = 'emptying' | 'down' | 'up'
 
@@ -58,6 +65,16 @@ export function decodeReorg(record: Uint8Array | undefined): ReorgRecord | undef
   if (record?.length !== 2 * PLACE_BYTES + 6) return undefined
   const from = decodePlace(record)!
   return { from, target: decodePlace(record, PLACE_BYTES)!, undoFrom: readHeight(record, 2 * PLACE_BYTES) }
+}
+
+export function encodeSplit({ fork, tip }: SplitRecord): Uint8Array {
+  return joined(headRecord(fork.height, fork.hash), headRecord(tip.height, tip.hash))
+}
+
+/** Undefined for what `encodeSplit` would not have written. */
+export function decodeSplit(record: Uint8Array | undefined): SplitRecord | undefined {
+  if (record?.length !== 2 * PLACE_BYTES) return undefined
+  return { fork: decodePlace(record)!, tip: decodePlace(record, PLACE_BYTES)! }
 }
 
 export function encodeRebuild({ phase, cut, goal, checkFrom, why }: RebuildRecord): Uint8Array {

@@ -8,7 +8,8 @@ import {
   encodeReorg,
   type Place,
   RECORD,
-  type RebuildRecord
+  type RebuildRecord,
+  type ReorgRecord
 } from './record.js'
 import { MAX_HEIGHT, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
@@ -72,19 +73,20 @@ export async function renewal<Header extends BaseHeader, Tx>(
   })
 }
 
-/** Writes the record of it, and what the rules are now. */
+/** Writes the record of it, and what the rules are now. `onTheWay`: of a reorganisation that needs it. */
 export async function begin<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
-  record: RebuildRecord
+  record: RebuildRecord,
+  onTheWay?: ReorgRecord
 ): Promise<RebuildRecord> {
   const writing = core.store.write()
   const ours = writtenBy(core)
   writing.put(RECORD.rebuild, encodeRebuild(record))
   writing.put(metaKey('state'), utf8.encode(ours.version))
   writing.put(metaKey('forks'), utf8.encode(ours.forks))
-  const moving = decodeReorg(await core.store.db.get(RECORD.reorg))
-  const undoFrom = record.goal.height - core.maxReorg + 1
-  if (moving != null && moving.undoFrom < undoFrom) writing.put(RECORD.reorg, encodeReorg({ ...moving, undoFrom }))
+  const moving = onTheWay ?? decodeReorg(await core.store.db.get(RECORD.reorg))
+  const undoFrom = Math.max(moving?.undoFrom ?? 1, record.goal.height - core.maxReorg + 1)
+  if (moving != null) writing.put(RECORD.reorg, encodeReorg({ ...moving, undoFrom }))
   try {
     await writing.commit(true)
   } catch (cause) {

@@ -1,11 +1,14 @@
-import { RuleError, StoreReadError } from '../errors.js'
+import { BlockwireError, RuleError, StoreReadError } from '../errors.js'
 import { toHex } from '../hex.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { Outcome } from './execution.js'
+import { remake } from './opening.js'
 import { encodeReorg } from './record.js'
+import { begin } from './renewal.js'
 import type { BaseHeader } from './rules.js'
+import { overCap, reviewSplit } from './split.js'
 import { isPromise } from './state.js'
 import { bytesKey, TABLE } from './store.js'
 import { ignore, reject, type Verdict } from './verdict.js'
@@ -26,30 +29,47 @@ export async function reorganise<Header extends BaseHeader, Tx>(
     const forkHeight = tree.forkHeight(tip)
     const back = tip === tree.leaving
     if (!back && tree.tooDeep(forkHeight)) {
-      tree.dismiss(tip)
-      core.warnDeep(branchOf(tip)[0]?.key ?? tip.key, forkHeight, tip.at.hash)
+      if (!(await overCap(core, tip))) tree.dismiss(tip)
       continue
     }
     // dismissed while it is tried, so that no way out of here can bring it round again
     tree.dismiss(tip)
     const outcome = await moveTo(core, tip, forkHeight, sync)
     if (outcome === 'arrived') continue
-    if (outcome === 'unwritten') tree.nominate(tip)
     if (outcome !== 'stopped') return false
     // the way back is closed, too: this is where it stands now
     if (back && !(await arrive(core, sync))) return false
   }
+  if (tree.accepted != null) await reviewSplit(core)
   core.announceTarget()
   return true
 }
 
-export const UNWRITTEN: Verdict = ignore('error', 'a reorganisation could not be written')
+export const CLOSED: Verdict = ignore('error', 'the chain is not open')
+const UNWRITTEN: Verdict = ignore('error', 'a reorganisation could not be written')
 
 /** Tries again what could not be written before. False while the head is among the steps of a move: then nothing else may be changed. */
 export async function ready<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<boolean> {
   const { tree } = core
-  if (tree.leaving != null || tree.candidate() != null) await reorganise(core, false)
+  const target = core.remaking ? await remake(core) : undefined
+  if (tree.leaving != null || tree.candidate() != null) await reorganise(core, false, target)
   return tree.leaving == null
+}
+
+/** Runs a change. What goes wrong in here is our problem: a verdict for the caller, an event for the operator. */
+export async function guarded<Header extends BaseHeader, Tx, R>(
+  core: Core<Header, Tx>,
+  task: () => Promise<R>,
+  failed: (verdict: Verdict) => R,
+  signal?: AbortSignal
+): Promise<R> {
+  try {
+    return (await ready(core)) ? await task() : failed(UNWRITTEN)
+  } catch (err) {
+    if (signal?.aborted) throw err
+    if (!core.closing) core.error(err instanceof BlockwireError ? err : new StoreReadError('something', err))
+    return failed(ignore('error', err instanceof Error ? err.message : String(err)))
+  }
 }
 
 /** Where to go now. Among steps there is always somewhere to go: to arrive where it stands is the least. */
@@ -74,7 +94,16 @@ async function moveTo<Header extends BaseHeader, Tx>(
   sync: boolean
 ): Promise<Arrival> {
   const { tree, store, inspector } = core
+  if (forkHeight < tree.floor && forkHeight < tree.head.at.height) {
+    const again = await remakeTo(core, tip, forkHeight)
+    if (again == null) return 'stopped'
+    tip = again
+  }
   const branch = branchOf(tip)
+  const unwritten = (): Arrival => {
+    tree.nominate(tip)
+    return 'unwritten'
+  }
   let advance = new Advance(core)
   /** Commits a step when there is enough for one. */
   const pause = async (): Promise<boolean> => {
@@ -91,7 +120,7 @@ async function moveTo<Header extends BaseHeader, Tx>(
       core.error(new StoreReadError(`what block ${height} (${toHex(hash)}) changed`))
       return 'stopped'
     }
-    if (!(await pause())) return 'unwritten'
+    if (!(await pause())) return unwritten()
   }
   for (const entry of branch) {
     const bytes = await store.body(entry.at.height, entry.at.hash)
@@ -109,9 +138,33 @@ async function moveTo<Header extends BaseHeader, Tx>(
       return (await condemn(core, entry, verdict.detail ?? '', undefined)) ? 'stopped' : 'unmarked'
     }
     // the last one is written by what comes after
-    if (entry !== tip && !(await pause())) return 'unwritten'
+    if (entry !== tip && !(await pause())) return unwritten()
   }
-  return (await advance.commit(sync)) ? 'arrived' : 'unwritten'
+  return (await advance.commit(sync)) ? 'arrived' : unwritten()
+}
+
+/**
+ * Undo does not reach down to the fork: the state of that block is made from genesis up, and the tree is filled anew. Answers the tip in it,
+ * or undefined where the branch is not whole any more.
+ */
+async function remakeTo<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  tip: Entry<Header>,
+  forkHeight: number
+): Promise<Entry<Header> | undefined> {
+  const { tree } = core
+  const fork = tree.mainAt(forkHeight)
+  if (fork == null) return undefined
+  const undoFrom = Math.max(1, forkHeight - core.maxReorg + 1)
+  const why = `a branch is followed that forks off at block ${forkHeight}`
+  await begin(
+    core,
+    { phase: 'emptying', cut: 0, goal: fork.at, checkFrom: 0, why },
+    { from: tree.standard.at, target: tip.at, undoFrom }
+  )
+  const again = await remake(core)
+  if (again != null) tree.dismiss(again)
+  return again
 }
 
 /** Ends a move in steps where the head stands. */

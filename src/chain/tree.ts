@@ -1,16 +1,6 @@
 import { compareBytes } from '../hex.js'
-import {
-  completed,
-  type Entry,
-  forkHeightOf,
-  heaviest,
-  lightest,
-  makeEntry,
-  revived,
-  subtree,
-  type TreeInit,
-  unlink
-} from './entry.js'
+import { attach, completed, forksOf, heaviest, lightest, revived, unlink } from './branch.js'
+import { type Entry, forkHeightOf, makeEntry, subtree, type TreeInit } from './entry.js'
 import { keyOf } from './key.js'
 import { Path } from './path.js'
 import type { Located } from './rules.js'
@@ -229,17 +219,23 @@ export class Tree<Header> {
 
   /** Blocks of the target's branch whose bodies are missing, ascending. */
   missing(limit: number): Entry<Header>[] {
-    const missing: Entry<Header>[] = []
-    for (const entry of this.#path) {
-      if (missing.length >= limit) break
-      if (!entry.body) missing.push(entry)
-    }
-    return missing
+    return this.#path.missing(limit)
   }
 
   /** The target's branch at a height, above the head chain. */
   pathAt(height: number): Entry<Header> | undefined {
     return this.#path.at(height)
+  }
+
+  /** Follows a branch although it forks off too deep, at a block of the head chain. */
+  accept(root: Entry<Header>, fork: Entry<Header>): void {
+    attach(root, fork)
+    this.accepted = fork.at.height
+    for (const each of subtree(root)) {
+      each.deep = false
+      this.nominate(each)
+      this.#consider(each)
+    }
   }
 
   /** Makes room for `room` headers by dropping the lightest branches that are not followed. Answers what went. */
@@ -249,6 +245,10 @@ export class Tree<Header> {
     const gone = lightest(this.#side, new Set(this.#path), enough)
     for (const entry of gone) this.remove(entry)
     return gone
+  }
+
+  get sideSize(): number {
+    return this.#side.size
   }
 
   get full(): boolean {
@@ -276,19 +276,14 @@ export class Tree<Header> {
 
   /** Forgets what lies too far below the head, and the forks from there. */
   #prune(): Entry<Header>[] {
-    const gone: Entry<Header>[] = []
     const top = Math.min(
       this.head.at.height,
       this.standard.at.height,
       (this.accepted ?? Infinity) + this.#init.maxReorg
     )
-    for (const entry of this.#trunk.forget(top - this.#init.keep)) {
-      this.#entries.delete(entry.key)
-      for (let child = entry.child; child != null; child = child.sibling) {
-        if (child.main) child.parent = undefined
-        else for (const each of subtree(child)) gone.push(each)
-      }
-    }
+    const below = this.#trunk.forget(top - this.#init.keep)
+    const gone = forksOf(below)
+    this.#drop(below)
     this.#drop(gone)
     return gone
   }

@@ -31,6 +31,7 @@ const utf8 = new TextEncoder()
 async function opened(db: Database, options: { maxReorg?: number } = {}): Promise<TestChain> {
   const chain: TestChain = new Chain({ rules, db, ...options })
   await chain.open()
+  await chain.settled()
   return chain
 }
 
