@@ -257,7 +257,9 @@ export class Tree<Header> {
 
   /** No branch is followed that forks off below. */
   get #lowest(): number {
-    return Math.max(this.standard.at.height - this.#init.maxReorg, this.floor)
+    const lowest = Math.max(this.standard.at.height - this.#init.maxReorg, this.floor)
+    // among the steps the branch leaves the head chain ever higher
+    return this.leaving == null ? lowest : Math.min(lowest, this.accepted ?? lowest)
   }
 
   #consider(entry: Entry<Header>): void {
