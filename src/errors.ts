@@ -151,7 +151,7 @@ export class ReorgTooDeepError extends BlockwireError {
       'BW_REORG_TOO_DEEP',
       `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`,
       {
-        fix: 'find out which branch is right; to follow the other one, start with an empty directory'
+        fix: 'find out which branch is right; chain.acceptSplit(hash) follows the other one, and so does an empty directory'
       }
     )
   }

@@ -1,3 +1,4 @@
+import type { Split } from '../chain/index.js'
 import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
 import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
@@ -18,6 +19,8 @@ export interface ChainView {
   locate(hash: Uint8Array): { work: bigint; height: number } | undefined
   /** Blocks without a body on the way from the head's chain to the target, ascending. */
   missing(limit: number): Place[]
+  /** A heavier branch that is not followed because it forks off too deep. */
+  readonly split?: Split | undefined
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }

@@ -247,6 +247,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     if (!changed && !(moved && now - this.#toldAt >= PROGRESS_MS)) return
     this.#told = progress
     this.#toldAt = now
+    if (changed && progress.state === 'live') void this.components.chain.settled?.()
     if (changed) this.safeDispatchEvent('state', { detail: progress })
     this.safeDispatchEvent('progress', { detail: progress })
   }
