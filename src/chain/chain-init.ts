@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js'
+import type { RebuildDetail } from './events.js'
 import type { BaseHeader, Rules } from './rules.js'
 import type { Database } from './store.js'
 
@@ -19,4 +20,6 @@ export interface ChainInit<Header extends BaseHeader, Tx> {
    */
   stepBytes?: number
   clock?: Clock
+  /** Hears of the event `rebuild`, from the first one on: `createNode` opens the chain before anybody can listen. Must not throw. */
+  onRebuild?: (progress: RebuildDetail) => void
 }

@@ -140,7 +140,6 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   start(): void {}
-
   stop(): void {}
 
   afterStop(): Promise<void> {

@@ -2,7 +2,7 @@ import { type Clock, systemClock } from '../clock.js'
 import { type BlockwireError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import { branchOf, type Entry, makeEntry } from './entry.js'
-import type { ChainEvents } from './events.js'
+import type { ChainEvents, RebuildDetail } from './events.js'
 import { integer, type Terms } from './genesis.js'
 import { Inspector, MEDIAN } from './inspector.js'
 import type { BaseHeader, Located } from './rules.js'
@@ -22,6 +22,7 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
   stepBytes?: number | undefined
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
   listens(type: keyof ChainEvents<Header>): boolean
+  onRebuild?: ((progress: RebuildDetail) => void) | undefined
 }
 
 const STEP_BYTES = 32 * 1_048_576
@@ -92,6 +93,11 @@ export class Core<Header extends BaseHeader, Tx> {
 
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void {
     this.#init.emit(type, detail)
+  }
+
+  tellRebuild(progress: RebuildDetail): void {
+    this.#init.emit('rebuild', progress)
+    this.#init.onRebuild?.(progress)
   }
 
   listens(type: keyof ChainEvents<Header>): boolean {

@@ -288,6 +288,6 @@ class Rebuild<Header extends BaseHeader, Tx> {
     const now = performance.now()
     if (now - this.#toldAt < TELL_MS) return
     this.#toldAt = now
-    this.#core.emit('rebuild', { height, goal: this.#record.goal.height, why: this.#record.why, done })
+    this.#core.tellRebuild({ height, goal: this.#record.goal.height, why: this.#record.why, done })
   }
 }

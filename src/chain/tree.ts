@@ -21,7 +21,7 @@ export class Tree<Header> {
   floor = 0
   /** While the head moves in steps: where it came from, and goes back to when the way ahead turns out bad. Nothing of it is forgotten. */
   leaving: Entry<Header> | undefined
-  /** Height of the fork from which a branch is followed although it is too deep. */
+  /** Height of the fork from which a branch is followed although it is too deep; among the steps it leaves the head chain ever higher. */
   accepted: number | undefined
 
   constructor(init: TreeInit<Header>) {
@@ -258,7 +258,6 @@ export class Tree<Header> {
   /** No branch is followed that forks off below. */
   get #lowest(): number {
     const lowest = Math.max(this.standard.at.height - this.#init.maxReorg, this.floor)
-    // among the steps the branch leaves the head chain ever higher
     return this.leaving == null ? lowest : Math.min(lowest, this.accepted ?? lowest)
   }
 

@@ -26,6 +26,7 @@ export class HumanScreen {
   /** The head that the wins are counted to, or are being counted to. */
   #winsAt = ''
   #stopping = false
+  #rebuildAt = Number.NEGATIVE_INFINITY
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
 
@@ -38,6 +39,14 @@ export class HumanScreen {
   }
 
   readonly report = (event: NodeEvent): void => {
+    // it comes before the first screen, and may be long
+    if (event.event === 'rebuild') {
+      if (event.done || Date.now() - this.#rebuildAt < SYNC_LINE_MS) return
+      this.#rebuildAt = Date.now()
+      const line = lineOf(event)
+      if (line != null) this.output.line(logLine(line, Date.now(), this.output.colour))
+      return
+    }
     if (this.#early != null) {
       this.#early.push(event)
       return
