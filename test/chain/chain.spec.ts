@@ -319,6 +319,7 @@ describe('addHeaders', () => {
 
   it('forgets a very long branch without harm once it forks off too deep', async () => {
     const { chain } = await setup({ maxReorg: 5 })
+    await chain.settled()
     const promised = buildChain(rules, chain.genesis, 150_000)
     expect(await chain.addHeaders(headersOf(promised))).toMatchObject({ added: 150_000 })
     expect(chain.missing(2).map(({ height }) => height)).toEqual([1, 2])
