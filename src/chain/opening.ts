@@ -115,6 +115,7 @@ async function load<Header extends BaseHeader, Tx>(
   const accepted = fork != null && equalBytes(fork.at.hash, split!.fork.hash)
   core.tree.accepted = accepted ? split!.fork.height : undefined
   core.accepted = accepted ? split!.tip.hash : undefined
+  if (split != null && !accepted) await core.store.db.del(RECORD.split)
   core.live = (await core.store.db.get(RECORD.live)) != null
   if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
   return loadSide(core, holdings, moving)
