@@ -99,11 +99,17 @@ export class DataUnusableError extends BlockwireError {
 
 /** The store was written in another format, by another state version or under another list of forks. */
 export class DataVersionError extends BlockwireError {
-  constructor(where: string, field: 'format' | 'state version' | 'forks', stored: string, wanted: string) {
+  constructor(
+    where: string,
+    field: 'format' | 'state version' | 'forks',
+    stored: string,
+    wanted: string,
+    why?: string
+  ) {
     super(
       'DataVersionError',
       'BW_DATA_VERSION',
-      `${where} was written with ${field} ${stored}, this program has ${wanted}`,
+      `${where} was written with ${field} ${stored}, this program has ${wanted}${why == null ? '' : `: ${why}`}`,
       {
         fix:
           field === 'format'
@@ -161,7 +167,7 @@ export class ReorgTooDeepError extends BlockwireError {
       'BW_REORG_TOO_DEEP',
       `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`,
       {
-        fix: 'find out which branch is right; to follow the other one, start with an empty directory'
+        fix: 'find out which branch is right; chain.acceptSplit(hash) follows the other one, and so does an empty directory'
       }
     )
   }

@@ -53,10 +53,12 @@ export interface NodeInit<Header extends BaseHeader, Tx> {
   peers?: Omit<PeersInit, 'seeds' | 'role' | 'clock'>
   /** Produce blocks, as soon as the chain is in sync. */
   produce?: ProducerInit<Header, Tx>
-  /** A branch that forks off deeper is not followed. @default 10_000 */
+  /** A branch that forks off deeper is not followed once the node was live. @default 10_000 */
   maxReorg?: number
   /** Remembers which block holds a transaction: 39 bytes of store each. Light nodes may then ask by its ID alone. @default false */
   txIndex?: boolean
+  /** Hears how far it is when the state is made anew, which may take long, before this function resolves. Must not throw. */
+  onRebuild?: (progress: { height: number; goal: number; why: string; done: boolean }) => void
   clock?: Clock
   /** libp2p's own options, over our defaults. Its services, datastore and key are set by the options above. */
   libp2p?: Omit<Libp2pOptions, 'services' | 'datastore' | 'privateKey'>
@@ -115,6 +117,7 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
       ...(init.maxReorg == null ? {} : { maxReorg: init.maxReorg }),
       bodies: role !== 'light',
       txIndex: init.txIndex ?? false,
+      ...(init.onRebuild == null ? {} : { onRebuild: init.onRebuild }),
       clock
     })
     await chain.open()

@@ -9,6 +9,8 @@ export type NodeEvent =
   | { event: 'listening'; multiaddrs: string[] }
   /** The store was damaged: `what` was mended or cut off, and the chain begins at `height`. What is missing comes from peers. */
   | { event: 'repaired'; height: number; what: string[] }
+  /** The state is made anew from the stored blocks: twice a second, before `listening`. */
+  | { event: 'rebuild'; height: number; goal: number; why: string; done: boolean }
   | { event: 'peer'; action: 'join' | 'leave'; peer: string; reason?: string }
   /** A peer follows another chain: `field` names what differs. */
   | { event: 'refused'; peer: string; code: string; field: string; ours: string; theirs: string }

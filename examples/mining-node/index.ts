@@ -69,6 +69,7 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     ...(seeds == null ? {} : { seeds }),
     ...(maxInbound == null ? {} : { peers: { maxInbound } }),
     ...(privateKey == null ? {} : { privateKey }),
+    onRebuild: (progress) => report({ event: 'rebuild', ...progress }),
     // started below, so that no event comes before there is someone to hear it
     libp2p: { start: false }
   })

@@ -49,6 +49,12 @@ export function lineOf(event: NodeEvent): Line | undefined {
       return seedLine(event)
     case 'repaired':
       return { word: 'repair', text: repairText(event), tone: 'warn' }
+    case 'rebuild':
+      return {
+        word: 'rebuild',
+        text: `state at ${count(event.height)} of ${count(event.goal)}: ${clean(event.why, 200)}`,
+        tone: 'plain'
+      }
     case 'warning':
       return { word: 'warning', text: clean(event.message, 300), tone: 'warn' }
     case 'error':

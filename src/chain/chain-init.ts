@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js'
+import type { RebuildDetail } from './events.js'
 import type { BaseHeader, Rules } from './rules.js'
 import type { Database } from './store.js'
 
@@ -20,5 +21,12 @@ export interface ChainInit<Header extends BaseHeader, Tx> {
   bodies?: boolean
   /** Remembers which block holds a transaction, for `findTx`: 39 bytes of store each. @default false */
   txIndex?: boolean
+  /**
+   * A reorganisation that would hold more than so many bytes in memory is written in steps; each leaves a consistent head.
+   * @default 32 MiB
+   */
+  stepBytes?: number
   clock?: Clock
+  /** Hears of the event `rebuild`, from the first one on: `createNode` opens the chain before anybody can listen. Must not throw. */
+  onRebuild?: (progress: RebuildDetail) => void
 }

@@ -1,7 +1,6 @@
 import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { systemClock } from '../clock.js'
-import { BlockwireError, ConfigError, HeadersOnlyError, StoreReadError } from '../errors.js'
+import { HeadersOnlyError } from '../errors.js'
 import { equalBytes } from '../hex.js'
 import { ancestorsOf } from './ancestors.js'
 import { txId } from './block.js'
@@ -11,29 +10,29 @@ import { checkDatabase, memory } from './database.js'
 import type { Status } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { Waiting } from './future.js'
-import { integer, settle } from './genesis.js'
+import { settle } from './genesis.js'
 import { catchUp } from './header-head.js'
 import { addHeaders, type HeadersResult } from './headers.js'
 import { type AddOptions, Importer, type ImportResult } from './import.js'
 import { WaitingLine } from './line.js'
 import { openStore } from './opening.js'
 import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch } from './propose.js'
-import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, statusAt } from './reading.js'
-import { reorganise } from './reorg.js'
+import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, readState, statusAt } from './reading.js'
+import { CLOSED, guarded, reorganise } from './reorg.js'
 import type { OpenReport } from './repair.js'
 import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
+import { acceptSplit, type Split, settleLive, splitOf } from './split.js'
 import { type Checked, checkBlock } from './standing.js'
-import { bytesKey, Store, TABLE } from './store.js'
+import { Store } from './store.js'
 import { indexedAt } from './tx-index.js'
-import { ignore, type Verdict } from './verdict.js'
+import type { Verdict } from './verdict.js'
 import { waitFor } from './wait.js'
 
 /**
  * A node's copy of the ledger: the one owner of headers, blocks, head and state. `check` says what can be known without state,
  * `add` checks, orders, applies and stores. Whatever comes from outside gets a verdict; nothing of it throws.
- *
- * Changes are made one at a time, in the order of the calls. Head and state are written in one atomic batch, so that a crash leaves
- * both as they were before or after it. What an event listener throws reaches the process as with any EventTarget, but not the chain.
+ * Changes are made one at a time, in the order of the calls, head and state in one atomic batch: a crash leaves both as they were before or
+ * after it. What an event listener throws reaches the process as with any EventTarget, but not the chain.
  */
 export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   extends TypedEventEmitter<ChainEvents<Header>>
@@ -66,7 +65,6 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** @throws ConfigError naming the option that cannot work. */
   constructor(init: ChainInit<Header, Tx>) {
     super()
-    const clock = init.clock ?? systemClock
     const terms = settle(init.rules)
     this.rules = init.rules
     this.network = terms.network
@@ -75,31 +73,22 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.genesis = terms.genesis.at
     this.forks = terms.forks
     this.limits = terms.limits
-    const maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
-    this.bodies = init.bodies ?? true
-    this.txIndex = init.txIndex ?? false
-    if (this.txIndex && !this.bodies)
-      throw new ConfigError('txIndex', 'needs blocks, and this chain keeps headers only')
-    const maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
     this.#ownDb = init.db == null
-    const store = new Store(init.db == null ? memory() : checkDatabase(init.db))
     this.#core = new Core({
+      ...init,
       terms,
-      store,
-      clock,
-      maxReorg,
-      maxSide,
-      bodies: this.bodies,
-      txIndex: this.txIndex,
+      store: new Store(init.db == null ? memory() : checkDatabase(init.db)),
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
-    this.#waiting = new Waiting(clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
+    this.#waiting = new Waiting(this.#core.clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
     this.#importer = new Importer(this.#core, this.#waiting)
+    this.bodies = this.#core.bodies
+    this.txIndex = this.#core.txIndex != null
     this.state = {
       get: (key) => {
         this.#needBodies('chain.state')
-        return store.read(bytesKey(TABLE.state, key))
+        return readState(this.#core, key)
       }
     }
   }
@@ -112,6 +101,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** The header with the most work that is not known to be invalid, nor parked, nor forks off too deep. Bodies up to it may be missing. */
   get target(): Located<Header> {
     return this.#core.tree.target.at
+  }
+
+  /** A heavier branch that is not followed because it forks off too deep, if one is known. */
+  get split(): Split | undefined {
+    return splitOf(this.#core)
   }
 
   /** What `open` found and repaired. */
@@ -134,11 +128,13 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   async #openNow(): Promise<void> {
+    this.#core.closing = false
     await this.#core.store.db.open()
-    this.#report = await openStore(this.#core)
+    const { report, target } = await openStore(this.#core)
+    this.#report = report
     this.#open = true
-    // a crash may have come between a branch's last body and the move to it
-    await reorganise(this.#core, false)
+    // a crash may have come between a branch's last body and the move to it, or among the steps of the move
+    await reorganise(this.#core, false, target)
     await catchUp(this.#core)
   }
 
@@ -146,7 +142,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   async close(): Promise<void> {
     if (this.#opening == null) return
     this.#opening = undefined
-    this.#waiting.clear()
+    this.#core.closing = true
     await this.#line.run(async () => {
       if (this.#core.unwritten > 0) await this.#writeHeaders()
       this.#open = false
@@ -155,16 +151,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     })
   }
 
-  /** Opened before any service starts. */
+  /** Opened before any service starts, closed after every one has stopped. */
   beforeStart(): Promise<void> {
     return this.open()
   }
 
   start(): void {}
-
   stop(): void {}
 
-  /** Closed after every service has stopped. */
   afterStop(): Promise<void> {
     return this.close()
   }
@@ -293,6 +287,19 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     if (this.bodies) this.#core.unpark(hash)
   }
 
+  /**
+   * Has a branch followed although it forks off too deep, see `split`: the choice is on disk when this resolves. The head stays until all
+   * bodies are here; then the state up to the fork is made anew. @throws ConfigError saying why that cannot be.
+   */
+  acceptSplit(hash: Uint8Array): Promise<void> {
+    return this.#line.run(() => acceptSplit(this.#core, hash))
+  }
+
+  /** The node is live: from now on, restarts included, nothing is taken back deeper than `maxReorg`. `sync` calls it. */
+  settled(): Promise<void> {
+    return this.#line.run(() => (this.#open ? settleLive(this.#core) : undefined))
+  }
+
   /** The blocks before the one that would come next on head. */
   get ancestors(): Ancestors<Header> {
     return ancestorsOf(this.#core.tree.head, this.#core.terms.lookback, (entry) => this.#core.before(entry))
@@ -312,7 +319,13 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#needBodies('chain.propose')
     if (options.signal?.aborted) return undefined
     await this.open()
-    return propose(this.#core, this.#line, this, (bytes) => this.#importer.add(bytes, true), options)
+    const add = (bytes: Uint8Array) =>
+      guarded(
+        this.#core,
+        () => this.#importer.add(bytes, true),
+        (verdict) => verdict
+      )
+    return propose(this.#core, this.#line, this, add, options)
   }
 
   /** For the pool: a state at head on which transactions can be tried. @throws HeadersOnlyError */
@@ -332,19 +345,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** One change at a time. What goes wrong in here is our problem: a verdict for the caller, an event for the operator. */
   #change<R>(task: () => Promise<R>, failed: (verdict: Verdict) => R, signal?: AbortSignal): Promise<R> {
-    return this.#line.run(async () => {
-      if (!this.#open) return failed(ignore('error', 'the chain is not open'))
-      try {
-        // a better branch whose writing failed is tried again with whatever comes next
-        if (this.#core.tree.candidate() != null) await reorganise(this.#core, false)
-        const result = await task()
-        if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
-        return result
-      } catch (err) {
-        if (signal?.aborted) throw err
-        this.#core.error(err instanceof BlockwireError ? err : new StoreReadError('something', err))
-        return failed(ignore('error', err instanceof Error ? err.message : String(err)))
-      }
-    }, signal)
+    const run = async (): Promise<R> => {
+      const result = await task()
+      if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
+      return result
+    }
+    return this.#line.run(() => (this.#open ? guarded(this.#core, run, failed, signal) : failed(CLOSED)), signal)
   }
 }

@@ -73,22 +73,6 @@ export function subtree<Header>(root: Entry<Header>): Entry<Header>[] {
   return found
 }
 
-/** Takes an entry off its parent. */
-export function unlink<Header>(entry: Entry<Header>): void {
-  const parent = entry.parent
-  if (parent == null) return
-  if (parent.child === entry) {
-    parent.child = entry.sibling
-    return
-  }
-  for (let at = parent.child; at != null; at = at.sibling) {
-    if (at.sibling === entry) {
-      at.sibling = entry.sibling
-      return
-    }
-  }
-}
-
 /** From a branch's first block above the head chain up to `entry`. */
 export function branchOf<Header>(entry: Entry<Header>): Entry<Header>[] {
   const branch: Entry<Header>[] = []
@@ -104,24 +88,4 @@ export function forkHeightOf<Header>(entry: Entry<Header>): number {
     at = at.parent
   }
   return at.at.height
-}
-
-/** The lightest branches' upper ends, tips first, about `enough` entries of them; none that is in `keep` or carries one that stays. */
-export function lightest<Header>(side: Set<Entry<Header>>, keep: Set<Entry<Header>>, enough: number): Entry<Header>[] {
-  const tips = [...side].filter((entry) => entry.child == null && !keep.has(entry))
-  tips.sort((a, b) => (a.at.work < b.at.work ? -1 : a.at.work > b.at.work ? 1 : 0))
-  const gone = new Set<Entry<Header>>()
-  for (const tip of tips) {
-    for (let at: Entry<Header> | undefined = tip; at != null && gone.size < enough; at = at.parent) {
-      if (at.main || keep.has(at) || !childless(at, gone)) break
-      gone.add(at)
-    }
-    if (gone.size >= enough) break
-  }
-  return [...gone]
-}
-
-function childless<Header>(entry: Entry<Header>, gone: Set<Entry<Header>>): boolean {
-  for (let child = entry.child; child != null; child = child.sibling) if (!gone.has(child)) return false
-  return true
 }

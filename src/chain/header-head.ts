@@ -1,6 +1,7 @@
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { BaseHeader } from './rules.js'
+import { reviewSplit } from './split.js'
 import { headRecord, heightKey, metaKey, TABLE, type Writing } from './store.js'
 
 const HEAD = metaKey('head')
@@ -40,9 +41,10 @@ export function followTarget<Header extends BaseHeader, Tx>(
   }
 }
 
-/** Moves the head to where it should be, on its own: after a start, where the store was mended. */
+/** Moves the head to where it should be, on its own: after a start, where the store was mended, and to a branch that was accepted. */
 export async function catchUp<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const writing = core.store.write()
   const moved = followTarget(core, writing)
   if (moved != null && (await core.commit(writing, 'the head', false))) moved()
+  if (!core.bodies) await reviewSplit(core)
 }

@@ -3,7 +3,8 @@ import type { Entry } from './entry.js'
 import { followTarget } from './header-head.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
-import { assess, insertDeep, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
+import { admitDeep, reviewSplit } from './split.js'
+import { assess, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
 
 /** What came of a list of headers. */
@@ -55,7 +56,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     result.verdict = verdict
     if (verdict.result !== 'accept' || parent == null || place == null) break
     if (deep) {
-      result.verdict = insertDeep(core, named, parent, place)
+      result.verdict = await admitDeep(core, named, parent, place)
       const inserted = core.tree.get(named.hash)
       if (inserted != null) {
         result.last = inserted.at
@@ -88,6 +89,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   }
   if (moved != null) moved()
   else core.announceTarget()
+  if (!core.bodies) await reviewSplit(core)
   return result
 }
 

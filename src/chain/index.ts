@@ -17,7 +17,7 @@ export { Chain } from './chain.js'
 export type { ChainInit } from './chain-init.js'
 export { Reader, varintLength, Writer } from './cursor.js'
 export type { Status } from './entry.js'
-export type { BlockDetail, ChainEvents, ReorgDetail } from './events.js'
+export type { BlockDetail, ChainEvents, RebuildDetail, ReorgDetail } from './events.js'
 export type { Field } from './field.js'
 export { genesisHash } from './genesis.js'
 export type { HeadersResult } from './headers.js'
@@ -46,6 +46,7 @@ export type {
   StateDb,
   StateRules
 } from './rules.js'
+export type { Split } from './split.js'
 export type { Checked } from './standing.js'
 export type { Database } from './store.js'
 export {

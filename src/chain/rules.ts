@@ -75,7 +75,7 @@ export interface StateDb extends ReadableState {
 }
 
 export interface StateRules<Header, Tx> {
-  /** Of the meaning of what is stored. A store written with another version is refused. @default 1 */
+  /** Of the meaning of what is stored. A store of a lower version has its state made anew, one of a higher is refused. @default 1 */
   version?: number
   /** Writes the state before block 1: genesis money. */
   genesis?(db: StateDb): void
@@ -129,6 +129,9 @@ export interface Rules<Header extends BaseHeader, Tx> {
   /** At equal work. `first-seen`: the one first fully applied; a restart keeps its head. @default 'first-seen' */
   tie?: 'first-seen' | 'lowest-hash'
   limits?: Limits
-  /** Heights at which the rules changed, ascending: gives the fork id (EIP-2124). */
+  /**
+   * Heights at which the rules changed, ascending: gives the fork id (EIP-2124). A store that has passed one that is new to it applies the
+   * blocks from there up again.
+   */
   forks?: number[]
 }

@@ -1,6 +1,6 @@
-import { equalBytes, toHex } from '../hex.js'
+import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
-import { branchOf, type Entry } from './entry.js'
+import type { Entry } from './entry.js'
 import type { Named, Place } from './inspector.js'
 import type { BaseHeader, Located } from './rules.js'
 import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, TABLE, type Writing } from './store.js'
@@ -74,19 +74,14 @@ export function checkBlock<Header extends BaseHeader, Tx>(core: Core<Header, Tx>
   return checked
 }
 
-/** A header of a branch that forks off too deep: remembered, but never stored, to see whether the branch is heavier than ours. */
+/** Remembers a header of a branch that forks off too deep; it is not stored. */
 export function insertDeep<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   named: Named<Header>,
   parent: Entry<Header>,
   place: Place
-): Verdict {
-  const { tree } = core
-  if (tree.full) return ignore('full', TOO_MANY)
-  const entry = tree.insert(located(named, place), parent, true)
-  if (!tree.better(entry.at, tree.head.at)) return ACCEPT
-  core.warnDeep(toHex(branchOf(entry)[0]!.at.hash), tree.forkHeight(entry), named.hash)
-  return ignore('too-deep')
+): Entry<Header> {
+  return core.tree.insert(located(named, place), parent, true)
 }
 
 /** Drops the lightest branches where headers would be too many. False when that was not enough. */

@@ -1,12 +1,13 @@
 import { DataUnusableError } from '../errors.js'
 import { splitBlock, txId } from './block.js'
 import type { Core } from './core.js'
+import { RECORD } from './record.js'
 import { MAX_HEIGHT, whereIs } from './repair.js'
 import type { BaseHeader, Limits, Located } from './rules.js'
-import { heightKey, metaKey, readHeight, type Store, TABLE, type Writing } from './store.js'
+import { heightKey, readHeight, type Store, TABLE, type Writing } from './store.js'
 
 const NOTHING = new Uint8Array(0)
-const DONE = metaKey('txindex')
+const DONE = RECORD.txIndex
 /** Of what is written at once, about. */
 const BATCH_BYTES = 8 * 1_048_576
 

@@ -29,6 +29,7 @@ export class HumanScreen {
   /** Where sync was when it last got on, and when that was. */
   #moved = { at: 0, place: '' }
   #stopping = false
+  #rebuildAt = Number.NEGATIVE_INFINITY
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
 
@@ -41,6 +42,14 @@ export class HumanScreen {
   }
 
   readonly report = (event: NodeEvent): void => {
+    // it comes before the first screen, and may be long
+    if (event.event === 'rebuild') {
+      if (event.done || Date.now() - this.#rebuildAt < SYNC_LINE_MS) return
+      this.#rebuildAt = Date.now()
+      const line = lineOf(event)
+      if (line != null) this.output.line(logLine(line, Date.now(), this.output.colour))
+      return
+    }
     if (this.#early != null) {
       this.#early.push(event)
       return

@@ -1,3 +1,4 @@
+import { toHex } from '../hex.js'
 import { CLAIM_MS, CLAIM_TRIES, MAX_HEADERS_AHEAD, REST_MS, RETRY_MAX_MS } from './limit.js'
 import { beats, type ChainView, type Source } from './source.js'
 
@@ -45,6 +46,17 @@ export function holdsUp(source: Source, state: Standing, now: number): boolean {
   return (
     state === 'open' && source.doubt == null && source.claim!.due <= now && now - (source.openSince ?? now) < CLAIM_MS
   )
+}
+
+/**
+ * Why nothing goes on: a peer follows a heavier branch that forks off too deep. Which one is right only the operator can say, and until then
+ * nothing is built on ours.
+ */
+export function splitReason(view: ChainView, sources: Source[]): string | undefined {
+  const { split } = view
+  if (split == null || !sources.some(({ claim }) => claim != null && claim.work >= split.work)) return undefined
+  const branch = `a heavier branch (${toHex(split.hash)}) forks off ${split.depth} blocks back, at ${split.forkHeight}`
+  return `split: ${branch}; chain.acceptSplit(hash) follows it`
 }
 
 /** One more answer that brought its claim no nearer. */

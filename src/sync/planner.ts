@@ -1,6 +1,6 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
-import { fruitless, holdsUp, type Standing, settle } from './claims.js'
+import { fruitless, holdsUp, type Standing, settle, splitReason } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
@@ -286,13 +286,15 @@ export class Planner {
   }
 
   #settleState(standings: Map<Source, Standing>, wait: string | undefined, now: number): void {
-    const full = [...standings].filter(([source]) => source.full)
-    const open = full.filter(([source, standing]) => holdsUp(source, standing, now)).map(([source]) => source)
+    const full = [...standings.keys()].filter((source) => source.full)
+    const open = full.filter((source) => holdsUp(source, standings.get(source)!, now))
+    const split = splitReason(this.view, full)
     const missing = this.window.slots.length > 0 || this.#imports.busy
     const held = this.#credit.grants(open.length > 0 && !missing, now) || missing ? open : []
     const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
     if (full.length === 0)
       this.#become('no-peers', `no connected peer serves ${this.light ? 'headers' : 'blocks'}`, now)
+    else if (split != null && !missing) this.#become('stalled', split, now)
     else if (!missing && held.length === 0) this.#become('live', undefined, now)
     else if (stuck != null) this.#become('stalled', stuck, now)
     else this.#behind(missing, held, now)

@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/index.js'
+import type { Split, Verdict } from '../chain/index.js'
 
 /** A block in its place, as sync knows it. `Located` of `blockwire/chain` is one. */
 export interface SyncBlock {
@@ -22,6 +22,10 @@ export interface SyncChain {
   readonly head: SyncBlock
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
+  /** A heavier branch that is not followed because it forks off too deep: `stalled` while a peer follows it. */
+  readonly split?: Split | undefined
+  /** The node is live. Called again and again. */
+  settled?(): void | Promise<void>
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): SyncBlock | undefined
   /** Of the head chain. */

@@ -1,3 +1,4 @@
+import type { Split } from '../chain/index.js'
 import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
 import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
@@ -21,6 +22,8 @@ export interface ChainView {
   /** See `SyncChain`. */
   missing(limit: number): Place[]
   missingAfter?(place: Place, limit: number): Place[] | undefined
+  /** A heavier branch that is not followed because it forks off too deep. */
+  readonly split?: Split | undefined
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }

@@ -306,6 +306,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     if (!isNews(progress, this.#told)) return
     this.#told = progress
     this.#toldAt = now
+    if (changed && progress.state === 'live') void this.components.chain.settled?.()
     if (changed) this.safeDispatchEvent('state', { detail: progress })
     this.safeDispatchEvent('progress', { detail: progress })
   }

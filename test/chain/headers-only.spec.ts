@@ -83,8 +83,10 @@ describe('a chain of headers alone', () => {
     expect(chain.hashAt(5)).toEqual(old[4]!.hash)
   })
 
-  it('does not follow a branch that forks off too deep, and says so', async () => {
-    const chain = await open({ maxReorg: 5 })
+  it('does not follow a branch that forks off too deep once it was live, and says so, unless that is accepted', async () => {
+    const db = memoryDb()
+    const chain = await open({ maxReorg: 5, db })
+    await chain.settled()
     const errors: string[] = []
     chain.addEventListener('error', ({ detail }) => errors.push(detail.name))
     await chain.addHeaders(buildChain(rules, chain.head, 20).map(({ headerBytes }) => headerBytes))
@@ -95,6 +97,34 @@ describe('a chain of headers alone', () => {
     })
     expect(chain.head).toBe(head)
     expect(errors).toEqual(['ReorgTooDeepError'])
+    const { hash } = chain.split!
+    await chain.acceptSplit(hash)
+    expect(chain.head.hash).toEqual(hash)
+    expect(chain.hashAt(20)).toBeUndefined()
+    expect(chain.split).toBeUndefined()
+    await chain.close()
+    expect(await db.get(metaKey('split'))).toBeUndefined()
+    const again = await open({ maxReorg: 5, db })
+    expect(again.head.hash).toEqual(hash)
+    expect(again.report.repaired).toEqual([])
+  })
+
+  it('follows the most work however deep it forks off while it was never live', async () => {
+    const db = memoryDb()
+    const chain = await open({ maxReorg: 5, db })
+    const told = listen(chain)
+    // deeper than what is in memory
+    await chain.addHeaders(buildChain(rules, chain.head, 60).map(({ headerBytes }) => headerBytes))
+    const deep = buildChain(rules, chain.genesis, 8, () => ({ weight: 20, nonce: 1 }))
+    expect(await chain.addHeaders(deep.map(({ headerBytes }) => headerBytes))).toMatchObject({
+      verdict: { result: 'accept' },
+      added: 8
+    })
+    expect(chain.head.hash).toEqual(deep[7]!.hash)
+    expect(told.filter((line) => line.startsWith('reorg'))).toEqual(['reorg 60 8 0'])
+    await chain.close()
+    expect(await db.get(metaKey('split'))).toBeUndefined()
+    expect((await open({ maxReorg: 5, db })).head.hash).toEqual(deep[7]!.hash)
   })
 
   it('refuses by name what needs bodies or a state', async () => {

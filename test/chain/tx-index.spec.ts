@@ -9,7 +9,7 @@ const rules = testRules({ network: 'index', tie: 'lowest-hash' })
 const tx = (key: string, salt = 0): TestTx => ({ kind: 'set', key, value: '', salt })
 const idOf = (value: TestTx): Uint8Array => txId(rules.tx.encode(value))
 
-async function open(init: { db?: Database; txIndex?: boolean } = {}): Promise<TestChain> {
+async function open(init: { db?: Database; txIndex?: boolean; maxReorg?: number } = {}): Promise<TestChain> {
   const chain: TestChain = new Chain({ rules, txIndex: true, ...init })
   await chain.open()
   return chain
@@ -68,6 +68,19 @@ describe('the index of transactions', () => {
       }),
       { numRuns: 40 }
     )
+  })
+
+  it('is made anew with the state, for a branch that forks off deeper than can be taken back', async () => {
+    const db = memoryDb()
+    const chain = await open({ db, maxReorg: 3 })
+    const old = buildChain(rules, chain.head, 9, (i) => ({ txs: [tx('old', i), tx('both')] }))
+    await chain.addBlocks(old.map(({ bytes }) => bytes))
+    const next = buildChain(rules, old[1]!.located, 4, (i) => ({ weight: 9, txs: [tx('new', i), tx('both')] }))
+    await chain.addHeaders(next.map(({ headerBytes }) => headerBytes))
+    await chain.addBlocks(next.map(({ bytes }) => bytes))
+    expect(chain.head.hash).toEqual(next[3]!.hash)
+    expect(await heights(chain, tx('old', 3))).toEqual([])
+    expect((await indexOf(db)).sort()).toEqual(await expected(chain))
   })
 
   it('is made for a store that had none, and goes when it is not wanted any more', async () => {
