@@ -48,6 +48,7 @@ export class Core<Header extends BaseHeader, Tx> {
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
       maxReorg: init.maxReorg,
+      pinned: (height) => init.terms.checkpoints.passed(height),
       keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN) + 1,
       maxSide: init.maxSide
     })

@@ -48,8 +48,24 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
     await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
     await replay(core)
   }
+  await checkCheckpoints(core)
   report.height = core.tree.head.at.height
   return report
+}
+
+/** The head chain must be the one that the checkpoints name, also when they were added to the rules later. */
+async function checkCheckpoints<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
+  const { store, terms, tree } = core
+  for (const { height, hash } of terms.checkpoints.upTo(tree.head.at.height)) {
+    const stored = tree.mainAt(height)?.at.hash ?? (await store.db.get(heightKey(TABLE.main, height)))
+    if (stored == null || !equalBytes(stored, hash))
+      throw new DataForeignError(
+        whereIs(core),
+        `block ${height}`,
+        stored == null ? 'unreadable' : toHex(stored),
+        `checkpoint ${toHex(hash)}`
+      )
+  }
 }
 
 /** Checks and mends the head chain, and fills the tree. */
@@ -176,7 +192,14 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
     const decoded = decodeHeaderRecord(record)
     const named = decoded == null ? undefined : inspector.header(decoded.header)
     const parent = named != null && 'hash' in named && named.key === key ? tree.get(named.header.parent) : undefined
-    if (named == null || !('hash' in named) || parent == null || parent.at.height + 1 !== height || tree.full) {
+    if (
+      named == null ||
+      !('hash' in named) ||
+      parent == null ||
+      parent.at.height + 1 !== height ||
+      tree.full ||
+      barred(core, height, hash)
+    ) {
       for (const table of [TABLE.header, TABLE.body]) writing.del(blockKey(table, height, hash))
       writing.del(bytesKey(TABLE.height, hash))
       writing.del(bytesKey(TABLE.invalid, hash))
@@ -195,6 +218,15 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
     }
   }
   await core.commit(writing, 'what was left over', false)
+}
+
+/** Kept from before there was such a checkpoint. */
+function barred<Header extends BaseHeader, Tx>(
+  { terms, tree }: Core<Header, Tx>,
+  height: number,
+  hash: Uint8Array
+): boolean {
+  return terms.checkpoints.objection(height, hash) != null || height <= terms.checkpoints.passed(tree.head.at.height)
 }
 
 async function readText<Header extends BaseHeader, Tx>(

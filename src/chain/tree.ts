@@ -91,7 +91,7 @@ export class Tree<Header> {
   }
 
   tooDeep(forkHeight: number): boolean {
-    return forkHeight < Math.max(this.head.at.height - this.#init.maxReorg, this.floor)
+    return forkHeight < this.#lowest
   }
 
   /**
@@ -250,6 +250,12 @@ export class Tree<Header> {
     return gone
   }
 
+  /** Forks from below this height of the head chain are not followed. */
+  get #lowest(): number {
+    const { height } = this.head.at
+    return Math.max(height - this.#init.maxReorg, this.floor, this.#init.pinned?.(height) ?? 0)
+  }
+
   get full(): boolean {
     return this.#side.size >= this.#init.maxSide
   }
@@ -264,7 +270,7 @@ export class Tree<Header> {
   #search(): void {
     let best = this.head
     const open: Entry<Header>[] = []
-    const lowest = Math.max(this.#trunk.base, this.head.at.height - this.#init.maxReorg, this.floor)
+    const lowest = Math.max(this.#trunk.base, this.#lowest)
     for (let height = lowest; height <= this.head.at.height; height++) open.push(this.mainAt(height)!)
     for (let at = open.pop(); at != null; at = open.pop()) {
       if (this.better(at.at, best.at)) best = at
