@@ -11,6 +11,8 @@ export interface SyncSourceReport {
   lowest: number
   /** What its claim is worth; see `Standing`. */
   standing: Standing
+  /** Headers that were checked and not kept, because they have too little work so far; `again`: they had enough and are downloaded anew. */
+  presync?: { headers: number; again: boolean }
   /** Why its claims hold up nothing. */
   doubt?: string
   requests: number
@@ -54,6 +56,9 @@ export function report(progress: SyncProgress, planner: Planner | undefined): Sy
       ...(source.claim == null ? {} : { height: source.claim.height }),
       lowest: source.lowest,
       standing: standing(source, planner.view),
+      ...(source.presync == null
+        ? {}
+        : { presync: { headers: source.presync.headers, again: source.presync.phase === 'redownload' } }),
       ...(source.doubt == null ? {} : { doubt: source.doubt }),
       requests: source.inFlight,
       rate: Math.round(source.rate),

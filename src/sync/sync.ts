@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../clock.js'
 import type { PeerStatus, Role } from '../status/index.js'
 import { BranchFetch } from './branch-fetch.js'
 import { Downloads } from './downloads.js'
+import { HeaderIntake } from './header-intake.js'
 import { Neighbours, type PeersPort, type StatusPort } from './neighbours.js'
 import { Planner, type SyncState } from './planner.js'
 import type { SyncChain } from './port.js'
@@ -132,7 +133,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const parts = [chain, planner, requester, neighbours, this.#log, this.#evaluate] as const
     this.#parts = {
       planner,
-      downloads: new Downloads(...parts),
+      downloads: new Downloads(...parts, new HeaderIntake(chain, this.#clock)),
       branches: new BranchFetch(...parts),
       run: new AbortController()
     }
