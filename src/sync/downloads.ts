@@ -70,7 +70,7 @@ export class Downloads {
 
   async #headers({ id, peer, from }: HeadersAction, asked: Asked): Promise<boolean> {
     const start = from == null ? undefined : this.chain.locate(from.hash)
-    const { locator, take } = this.intake.way(this.planner.sources.get(peer), start)
+    const { locator, take } = this.intake.way(this.planner.sources.get(peer), start, asked.signal)
     const pages = this.requester.headers(asked, locator, undefined, take)
     for (;;) {
       const { done, value } = await pages.next()

@@ -30,14 +30,14 @@ export class HeaderIntake {
 
   /**
    * How to ask a source for the headers up to its head: on from its presync, or from a block of ours; and what to do with each page of
-   * the answer. What comes after its presync was given up is left aside.
+   * the answer. What comes after the request or its presync was given up is left aside.
    */
-  way(source: Source | undefined, from: SyncBlock | undefined): { locator: Uint8Array[]; take: Take } {
+  way(source: Source | undefined, from: SyncBlock | undefined, signal: AbortSignal): { locator: Uint8Array[]; take: Take } {
     let going = source?.presync
     return {
       locator: going?.locator ?? this.chain.locator(from),
       take: async (headers) => {
-        if (going != null && source?.presync !== going) return { ...NOTHING, presync: 'again' }
+        if (signal.aborted || (going != null && source?.presync !== going)) return { ...NOTHING, presync: 'again' }
         const taken = await this.#take(source, headers)
         going = source?.presync
         return taken
