@@ -32,7 +32,11 @@ export class HeaderIntake {
    * How to ask a source for the headers up to its head: on from its presync, or from a block of ours; and what to do with each page of
    * the answer. What comes after the request or its presync was given up is left aside.
    */
-  way(source: Source | undefined, from: SyncBlock | undefined, signal: AbortSignal): { locator: Uint8Array[]; take: Take } {
+  way(
+    source: Source | undefined,
+    from: SyncBlock | undefined,
+    signal: AbortSignal
+  ): { locator: Uint8Array[]; take: Take } {
     let going = source?.presync
     return {
       locator: going?.locator ?? this.chain.locator(from),

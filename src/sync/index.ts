@@ -15,7 +15,7 @@
 import { type Sync, type SyncComponents, type SyncInit, SyncService } from './sync.js'
 
 export type { SyncState } from './planner.js'
-export type { SyncBlock, SyncChain } from './port.js'
+export type { SyncBlock, SyncChain, SyncMinimum, SyncWalk } from './port.js'
 export type { SyncReport, SyncSourceReport } from './report.js'
 export type { Sync, SyncComponents, SyncEvents, SyncInit, SyncProgress } from './sync.js'
 

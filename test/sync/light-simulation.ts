@@ -32,6 +32,8 @@ interface Peer {
   starts: number
 }
 
+type Claim = Pick<SyncBlock, 'hash' | 'height' | 'work'>
+
 const PAGE = 2_000
 const FRAME = 500
 
@@ -140,7 +142,7 @@ export class LightSimulation {
   }
 
   /** `claim`: what it says to have, if that is not its tip. */
-  join(id: string, manner: Manner, tip: Block, { other = tip, claim = tip as SyncBlock } = {}): void {
+  join(id: string, manner: Manner, tip: Block, { other = tip, claim = tip as Claim } = {}): void {
     this.#peers.set(id, { manner, tip, other, starts: 0 })
     this.planner.offer({
       id,

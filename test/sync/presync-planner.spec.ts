@@ -7,8 +7,7 @@ const MIB = 1 << 20
 const boast = (height: number) => ({
   hash: new Uint8Array(32).fill(0xee),
   height,
-  work: 2n ** 200n,
-  header: { parent: new Uint8Array(32) }
+  work: 2n ** 200n
 })
 
 describe('a planner without a chain', () => {
@@ -29,7 +28,7 @@ describe('a planner without a chain', () => {
     const tip = world.grow(world.genesis, 3_000, 10n)
     const spam = world.grow(world.genesis, 40_000, 1n)
     const sim = new LightSimulation(world, 25_000n)
-    sim.join('liar', 'honest', spam, { claim: boast(100_000_000) as never })
+    sim.join('liar', 'honest', spam, { claim: boast(100_000_000) })
     sim.join('good', 'honest', tip)
     expect(await sim.until(() => sim.chain.head === tip, 60_000)).toBe(true)
     expect(sim.served).toBeLessThan(9_000)
@@ -39,7 +38,7 @@ describe('a planner without a chain', () => {
     const world = new World()
     const spam = world.grow(world.genesis, 40_000, 1n)
     const sim = new LightSimulation(world, 2n ** 100n)
-    sim.join('liar', 'honest', spam, { claim: boast(5_000) as never })
+    sim.join('liar', 'honest', spam, { claim: boast(5_000) })
     const doubt = () => sim.planner.sources.get('liar')!.doubt
     expect(await sim.until(() => doubt() != null, 120_000)).toBe(true)
     expect(doubt()).toMatch(/beyond its claim/)
@@ -52,7 +51,7 @@ describe('a planner without a chain', () => {
     const world = new World()
     const sim = new LightSimulation(world, 2n ** 100n)
     const spam = world.grow(world.genesis, 50_000, 1n)
-    for (let i = 0; i < 20; i++) sim.join(`liar ${i}`, 'slow', spam, { claim: boast(1_000_000 + i) as never })
+    for (let i = 0; i < 20; i++) sim.join(`liar ${i}`, 'slow', spam, { claim: boast(1_000_000 + i) })
     let most = 0
     await sim.until(() => {
       const going = [...sim.planner.sources.values()].filter(({ presync }) => presync != null)
@@ -72,7 +71,7 @@ describe('a planner with a chain', () => {
     const sim = new LightSimulation(world, 0n)
     sim.join('good', 'honest', tip)
     expect(await sim.until(() => sim.chain.head === tip && sim.planner.state === 'live', 60_000)).toBe(true)
-    sim.join('liar', 'honest', spam, { claim: boast(1_000_000_000) as never })
+    sim.join('liar', 'honest', spam, { claim: boast(1_000_000_000) })
     sim.served = 0
     const next = world.grow(tip, 5, 100n)
     sim.at(600, () => sim.join('good', 'honest', next))
@@ -127,7 +126,7 @@ describe('with one honest peer among any others', () => {
             sim.at(joins + leaves.at + leaves.back, () => sim.join('good', 'honest', tip))
           }
           others.forEach((each, i) => {
-            const claim = each.boasts ? { claim: boast(each.length) as never } : {}
+            const claim = each.boasts ? { claim: boast(each.length) } : {}
             // whoever changes or ends its chain shows the good one first
             const turns = each.manner === 'swapper' || each.manner === 'shrinker' || each.manner === 'slow'
             const shown = turns ? tip : spams[i]!
