@@ -44,6 +44,8 @@ export class HeaderPhase {
   readonly requests = new Map<number, HeadersAsked>()
   /** Most work of headers that any peer gave while we had less. */
   #best = 0n
+  /** Until then a node that has a chain asks for no more headers of too little work, whosever they are. */
+  #idleUntil = 0
 
   constructor(
     private readonly view: ChainView,
@@ -64,6 +66,7 @@ export class HeaderPhase {
     let best: Source | undefined
     for (const source of sources) {
       if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
+      if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
       if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
     }
@@ -106,6 +109,7 @@ export class HeaderPhase {
     request.movedAt = now
     request.count += page.count
     request.bytes += page.bytes
+    source.lowWork = page.presync != null
     if (last != null) {
       if (last.work > this.#best && last.work > this.view.head.work) {
         this.#best = last.work
@@ -141,8 +145,8 @@ export class HeaderPhase {
     const forward = source.last != null && source.last.height > (request.from?.height ?? -1)
     if (more && full && (forward || source.presync != null)) {
       // whoever has a chain need not hurry with what may be worth nothing
-      const idle = source.presync != null && shortOf(this.view, this.view.head) == null
-      if (idle) source.nextTry = now + (request.count * 1_000) / PRESYNC_PER_S
+      if (source.presync != null && shortOf(this.view, this.view.head) == null)
+        source.nextTry = this.#idleUntil = now + (request.count * 1_000) / PRESYNC_PER_S
       return
     }
     if (!more && source.presync != null) {

@@ -25,7 +25,7 @@ export const REDOWNLOAD_BYTES = 384 << 10
 export const MAX_PRESYNCS = 8
 /** No chain makes more blocks on average; so many headers at most are checked in the hope of work. Bitcoin Core: 6. */
 export const BLOCKS_PER_S = 100
-/** Headers a second that are checked in that hope, by a node that has a chain. */
+/** Headers a second that are checked in that hope by a node that has a chain, those of all peers together. */
 export const PRESYNC_PER_S = 20_000
 /** Bodies that are asked for or waiting for their turn. Bitcoin Core: BLOCK_DOWNLOAD_WINDOW. */
 export const WINDOW_BLOCKS = 1_024

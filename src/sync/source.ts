@@ -96,6 +96,8 @@ export class Source {
   last: (Place & { work: bigint }) | undefined
   /** Its headers while they have too little work to be kept. */
   presync: Presync | undefined
+  /** Its headers had too little work when they were last looked at. */
+  lowWork = false
 
   constructor(offer: Offer) {
     this.id = offer.id

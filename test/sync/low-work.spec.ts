@@ -39,10 +39,10 @@ const sourceOf = (node: Host, of: Host) => node.sync.explain().sources.find(({ p
 
 describe('a node that wants minimumWork', () => {
   it('downloads the headers twice and keeps none before it has seen enough', async () => {
-    const chain = await chainOf(3_000, () => ({ weight: 100 }))
+    const chain = await chainOf(2_200, () => ({ weight: 100 }))
     const { asked, disguise } = counted(chain)
     const server = await host({ chain, disguise })
-    const own = await wanting({ minimumWork: 280_000n })
+    const own = await wanting({ minimumWork: 205_000n })
     let before = 0
     const late = await host({
       chain: own,
@@ -54,14 +54,14 @@ describe('a node that wants minimumWork', () => {
       }
     })
     await join(late, server)
-    await liveAt(late, 3_000)
-    expect(before).toBeGreaterThan(2_800)
-    expect(asked.headers).toBeGreaterThan(5_500)
+    await liveAt(late, 2_200)
+    expect(before).toBeGreaterThan(2_040)
+    expect(asked.headers).toBeGreaterThan(4_000)
     expect(late.states.map(({ state }) => state).filter((state) => state === 'live')).toHaveLength(1)
     expect(late.peers.charged).toEqual([])
     // from now on it is as any other
     await extend(chain, 5, () => ({ weight: 100 }))
-    await liveAt(late, 3_005)
+    await liveAt(late, 2_205)
   })
 
   it('takes all of one page at once when that has enough work', async () => {
@@ -75,11 +75,11 @@ describe('a node that wants minimumWork', () => {
   })
 
   it('keeps nothing of a chain with less, and takes the honest one beside it', async () => {
-    const spam = await chainOf(5_000)
-    const liar = await host({ chain: spam, claim: boast(5_000) })
-    const honest = await host({ chain: await chainOf(2_500, () => ({ weight: 100 })) })
+    const spam = await chainOf(3_000)
+    const liar = await host({ chain: spam, claim: boast(3_000) })
+    const honest = await host({ chain: await chainOf(2_150, () => ({ weight: 100 })) })
     const together = Promise.withResolvers<void>()
-    const own = await wanting({ minimumWork: 240_000n })
+    const own = await wanting({ minimumWork: 205_000n })
     const late = await host({ chain: own, gate: together.promise })
     await join(late, liar)
     await until('a doubt', () => sourceOf(late, liar)?.doubt != null)
@@ -91,7 +91,7 @@ describe('a node that wants minimumWork', () => {
     })
     together.resolve()
     await join(late, honest)
-    await liveAt(late, 2_500)
+    await liveAt(late, 2_150)
     expect(own.has(spam.hashAt(1)!)).toBeUndefined()
     expect(late.peers.charged).toEqual([])
   })
@@ -112,8 +112,8 @@ describe('a node that wants minimumWork', () => {
   })
 
   it('charges who shows a good chain first and another one then', async () => {
-    const good = await chainOf(2_500, () => ({ weight: 100 }))
-    const other = await chainOf(2_500, () => ({ weight: 1, nonce: 5 }))
+    const good = await chainOf(2_150, () => ({ weight: 100 }))
+    const other = await chainOf(2_150, () => ({ weight: 1, nonce: 5 }))
     const seen = { first: 0 }
     const liar = await host({
       chain: good,
@@ -127,7 +127,7 @@ describe('a node that wants minimumWork', () => {
         hashAt: (height: number) => (seen.first > 1 ? other : good).hashAt(height)
       }
     })
-    const own = await wanting({ minimumWork: 240_000n })
+    const own = await wanting({ minimumWork: 205_000n })
     const late = await host({ chain: own })
     await join(late, liar)
     await until('a charge', () => late.peers.faults.length > 0)
@@ -139,20 +139,20 @@ describe('a node that wants minimumWork', () => {
     expect(own.has(other.hashAt(1)!)).toBeUndefined()
     const honest = await host({ chain: await copyOf(good) })
     await join(late, honest)
-    await liveAt(late, 2_500)
+    await liveAt(late, 2_150)
   })
 
   it('gets there although the peer that it began with leaves in the middle', async () => {
-    const chain = await chainOf(3_000, () => ({ weight: 100 }))
+    const chain = await chainOf(2_200, () => ({ weight: 100 }))
     const { asked, disguise } = counted(chain)
     const first = await host({ chain, disguise })
-    const late = await host({ chain: await wanting({ minimumWork: 280_000n }) })
+    const late = await host({ chain: await wanting({ minimumWork: 205_000n }) })
     await join(late, first)
     await until('headers', () => asked.headers > 500)
     const second = await host({ chain: await copyOf(chain) })
     await first.node.stop()
     await join(late, second)
-    await liveAt(late, 3_000)
+    await liveAt(late, 2_200)
     expect(late.peers.charged).toEqual([])
   })
 

@@ -85,6 +85,25 @@ describe('a planner with a chain', () => {
   })
 })
 
+describe('a planner with a chain, among many liars', () => {
+  it('checks no more of their headers than of one', async () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 1_000, 100n)
+    const spam = world.grow(world.genesis, 100_000, 1n)
+    const sim = new LightSimulation(world, 0n)
+    sim.join('good', 'honest', tip)
+    expect(await sim.until(() => sim.chain.head === tip && sim.planner.state === 'live', 60_000)).toBe(true)
+    for (let i = 0; i < 12; i++) sim.join(`liar ${i}`, 'honest', spam, { claim: boast(1_000_000_000 + i) })
+    await sim.until(() => false, 1_000)
+    sim.served = 0
+    await sim.until(() => false, 10_000)
+    expect(sim.served).toBeGreaterThan(50_000)
+    expect(sim.served).toBeLessThan(250_000)
+    expect(await sim.until(() => sim.planner.state === 'live', 70_000)).toBe(true)
+    expect(sim.chain.known.size).toBe(1_001)
+  })
+})
+
 describe('with one honest peer among any others', () => {
   it('the node gets there, keeps nothing else, and charges no honest one', async () => {
     await fc.assert(
