@@ -24,9 +24,11 @@ import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } fro
 import { acceptSplit, type Split, settleLive, splitOf } from './split.js'
 import { type Checked, checkBlock } from './standing.js'
 import { Store } from './store.js'
+import { type Minimum, minimumOf, thresholdOf } from './threshold.js'
 import { indexedAt } from './tx-index.js'
 import type { Verdict } from './verdict.js'
 import { waitFor } from './wait.js'
+import { type HeaderWalk, walkFrom } from './walk.js'
 
 /**
  * A node's copy of the ledger: the one owner of headers, blocks, head and state. `check` says what can be known without state,
@@ -106,6 +108,19 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** A heavier branch that is not followed because it forks off too deep, if one is known. */
   get split(): Split | undefined {
     return splitOf(this.#core)
+  }
+
+  /** What the rules demand of any chain: `minimumWork`, and the height of the last checkpoint. Below it no node is `live`. */
+  get minimum(): Minimum {
+    return minimumOf(this.#core)
+  }
+
+  /**
+   * What a chain of headers must have before it is worth keeping: `minimum` (its height only until the head has passed it), and at most
+   * 144 blocks' work less than the head. `check` ignores a block below it; `addHeaders` and `add` do as they are told.
+   */
+  get threshold(): Minimum {
+    return thresholdOf(this.#core)
   }
 
   /** What `open` found and repaired. */
@@ -191,6 +206,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
       () => addHeaders(this.#core, headers, this.#line.waiting > 0),
       (verdict) => ({ verdict, added: 0 })
     )
+  }
+
+  /**
+   * Checks headers one after another without keeping them, beginning behind the parent of `header`, which is to be given to `add` first.
+   * Undefined when it cannot be read, or its parent is not here or is invalid.
+   */
+  walk(header: Uint8Array): HeaderWalk<Header> | undefined {
+    return walkFrom(this.#core, header)
   }
 
   /**

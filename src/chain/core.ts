@@ -91,6 +91,7 @@ export class Core<Header extends BaseHeader, Tx> {
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
       maxReorg: this.maxReorg,
+      pinned: (height) => init.terms.checkpoints.passed(height),
       keep: this.maxReorg + this.margin,
       maxSide: this.maxSide,
       bodies: this.bodies
@@ -177,14 +178,16 @@ export class Core<Header extends BaseHeader, Tx> {
   warnDeep(tip: Entry<Header>): void {
     const forkHeight = this.tree.forkHeight(tip)
     const known = splitOf(this)
-    if (known == null || tip.at.work > known.work) this.split = { at: tip.at, forkHeight }
+    // nothing could be decided about one that contradicts a checkpoint
+    const open = forkHeight >= this.tree.pinned
+    if (open && (known == null || tip.at.work > known.work)) this.split = { at: tip.at, forkHeight }
     const first = toHex((branchOf(tip)[0] ?? tip).at.hash)
     if (this.#warned.has(first)) return
     if (this.#warned.size >= MAX_WARNED) this.#warned.clear()
     this.#warned.add(first)
     const depth = this.tree.head.at.height - forkHeight
     const split = splitOf(this)
-    if (split != null) this.emit('split', split)
+    if (open && split != null) this.emit('split', split)
     this.error(new ReorgTooDeepError(depth, this.maxReorg, toHex(tip.at.hash)))
   }
 

@@ -33,6 +33,8 @@ export interface TreeInit<Header> {
   tie: 'first-seen' | 'lowest-hash'
   /** Forks deeper than this below head are not followed. */
   maxReorg: number
+  /** Up to where a head chain of this height may never be left, whatever comes. @default 0 */
+  pinned?: (height: number) => number
   /** Blocks of the head chain that stay in memory. More than `maxReorg`. */
   keep: number
   /** Most headers off the head chain. */

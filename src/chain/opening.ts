@@ -65,6 +65,7 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
     }
     try {
       const target = await load(core, head, report)
+      await checkCheckpoints(core)
       await settleIndex(core)
       report.height = core.tree.head.at.height
       return { report, target }
@@ -75,6 +76,21 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
       report.repaired.splice(before)
       record = await begin(core, { phase: 'emptying', cut: 0, goal: head, checkFrom: 0, why: err.message })
     }
+  }
+}
+
+/** The head chain must be the one that the checkpoints name, also when they were added to the rules later. */
+async function checkCheckpoints<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
+  const { store, terms, tree } = core
+  for (const { height, hash } of terms.checkpoints.upTo(tree.head.at.height)) {
+    const stored = tree.mainAt(height)?.at.hash ?? (await store.db.get(heightKey(TABLE.main, height)))
+    if (stored == null || !equalBytes(stored, hash))
+      throw new DataForeignError(
+        whereIs(core),
+        `block ${height}`,
+        stored == null ? 'unreadable' : toHex(stored),
+        `checkpoint ${toHex(hash)}`
+      )
   }
 }
 
@@ -226,7 +242,14 @@ async function loadSide<Header extends BaseHeader, Tx>(
     const named = decoded == null ? undefined : inspector.header(decoded.header)
     const parent =
       named != null && 'hash' in named && equalBytes(named.hash, hash) ? tree.get(named.header.parent) : undefined
-    if (named == null || !('hash' in named) || parent == null || parent.at.height + 1 !== height || tree.full) {
+    if (
+      named == null ||
+      !('hash' in named) ||
+      parent == null ||
+      parent.at.height + 1 !== height ||
+      tree.full ||
+      barred(core, height, hash)
+    ) {
       for (const table of [TABLE.header, TABLE.body]) writing.del(blockKey(table, height, hash))
       writing.del(bytesKey(TABLE.height, hash))
       writing.del(bytesKey(TABLE.invalid, hash))
@@ -251,6 +274,15 @@ async function loadSide<Header extends BaseHeader, Tx>(
   await core.commit(writing, 'what was left over', false)
   const target = tree.leaving && tree.get(moving!.target.hash)
   return target?.complete && !target.main && target.invalid == null ? target : undefined
+}
+
+/** Kept from before there was such a checkpoint. */
+function barred<Header extends BaseHeader, Tx>(
+  { terms, tree }: Core<Header, Tx>,
+  height: number,
+  hash: Uint8Array
+): boolean {
+  return terms.checkpoints.objection(height, hash) != null || height <= terms.checkpoints.passed(tree.head.at.height)
 }
 
 /** A store of headers is no store of blocks, nor the other way round. */

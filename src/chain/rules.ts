@@ -134,4 +134,15 @@ export interface Rules<Header extends BaseHeader, Tx> {
    * blocks from there up again.
    */
   forks?: number[]
+  /**
+   * Total work of a chain that is known to exist, e.g. that of the real one when the app was released. No header of a chain with less is
+   * kept, no node that has less is `live`. Not part of the genesis hash. @default 0n
+   */
+  minimumWork?: bigint
+  /**
+   * Hashes of blocks that are known to be on the chain, by height, as 64 hex digits. Another block at such a height is refused, and so
+   * is a fork from below one that the head chain has passed; until the head has passed the last one no header of a chain that does not
+   * lead there is kept, and no node is `live`. At most 1,024. Not part of the genesis hash.
+   */
+  checkpoints?: Record<number, string>
 }

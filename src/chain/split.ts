@@ -70,6 +70,7 @@ export async function accept<Header extends BaseHeader, Tx>(
   const root = branchOf(tip)[0]
   if (root == null || tip.invalid != null) return 'it is invalid, or on the head chain already'
   const { hash, height } = root.parent!.at
+  if (height < tree.pinned) return `it forks off below the checkpoint at ${tree.pinned}`
   const depth = tree.head.at.height - height
   if (depth + tree.sideSize > core.maxSide)
     return `${depth} blocks would have to be taken back, and maxSide allows ${core.maxSide} headers off the head chain`

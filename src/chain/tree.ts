@@ -49,6 +49,11 @@ export class Tree<Header> {
     return this.#init.keep
   }
 
+  /** No branch that forks off below this height of the head chain is ever followed. */
+  get pinned(): number {
+    return this.#init.pinned?.(this.standard.at.height) ?? 0
+  }
+
   /** Heights of the head chain from here up are in memory. */
   get base(): number {
     return this.#trunk.base
@@ -92,7 +97,7 @@ export class Tree<Header> {
   }
 
   tooDeep(forkHeight: number): boolean {
-    return forkHeight < this.#lowest && forkHeight !== this.accepted
+    return forkHeight < this.pinned || (forkHeight < this.#lowest && forkHeight !== this.accepted)
   }
 
   /**
@@ -256,7 +261,8 @@ export class Tree<Header> {
   /** No branch is followed that forks off below. */
   get #lowest(): number {
     const lowest = Math.max(this.standard.at.height - this.#init.maxReorg, this.floor)
-    return this.leaving == null ? lowest : Math.min(lowest, this.accepted ?? lowest)
+    const open = this.leaving == null ? lowest : Math.min(lowest, this.accepted ?? lowest)
+    return Math.max(open, this.pinned)
   }
 
   #consider(entry: Entry<Header>): void {
@@ -269,7 +275,7 @@ export class Tree<Header> {
   #search(): void {
     const open = this.#trunk.from(this.#lowest)
     const accepted = this.accepted == null ? undefined : this.mainAt(this.accepted)
-    if (accepted != null && accepted.at.height < this.#lowest) open.push(accepted)
+    if (accepted != null && accepted.at.height < this.#lowest && accepted.at.height >= this.pinned) open.push(accepted)
     this.#path.lead(heaviest(open, this.standard, (a, b) => this.better(a.at, b.at)))
   }
 

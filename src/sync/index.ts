@@ -16,7 +16,7 @@ import { type Sync, type SyncComponents, type SyncInit, SyncService } from './sy
 
 export type { Included, Light, LightQuery } from './light.js'
 export type { SyncState } from './planner.js'
-export type { SyncBlock, SyncChain } from './port.js'
+export type { SyncBlock, SyncChain, SyncMinimum, SyncWalk } from './port.js'
 export type { SyncProgress } from './progress.js'
 export type { LightReport, SyncReport, SyncRequestReport, SyncSourceReport } from './report.js'
 export type { Sync, SyncComponents, SyncEvents, SyncInit } from './sync.js'

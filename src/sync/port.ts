@@ -11,6 +11,19 @@ export interface SyncBlock {
   bytes?: Uint8Array | undefined
 }
 
+/** What a chain must have: total work, and blocks. */
+export interface SyncMinimum {
+  work: bigint
+  height: number
+}
+
+/** Checks headers one after another without keeping them. `HeaderWalk` of `blockwire/chain` is one. */
+export interface SyncWalk {
+  /** The last one that was accepted; before the first, the block that it begins behind. */
+  readonly last: Pick<SyncBlock, 'hash' | 'height' | 'work'> & { header: { time: number } }
+  add(header: Uint8Array): Verdict
+}
+
 /** What `sync` needs of a chain. `Chain` of `blockwire/chain` is one; an app may bring its own. */
 export interface SyncChain {
   /** Part of the protocol's ID. */
@@ -20,6 +33,12 @@ export interface SyncChain {
   /** Blocks are kept. `false` goes with the role `light`: `addHeaders` moves the head. @default true */
   readonly bodies?: boolean
   readonly head: SyncBlock
+  /** Below it the node is never `live`. @default nothing */
+  readonly minimum?: SyncMinimum
+  /** Below it no header of a chain is kept. @default nothing: then low-work headers cost memory */
+  readonly threshold?: SyncMinimum
+  /** Begins behind the parent of `header`; undefined where that is not here. Wanted where there is a threshold. */
+  walk?(header: Uint8Array): SyncWalk | undefined
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
   /** A heavier branch that is not followed because it forks off too deep: `stalled` while a peer follows it. */

@@ -16,6 +16,8 @@ export interface SyncSourceReport {
   lowest: number
   /** What its claim is worth; see `Standing`. */
   standing: Standing
+  /** Headers that were checked and not kept, because they have too little work so far; `again`: they had enough and are downloaded anew. */
+  presync?: { headers: number; again: boolean }
   /** Why its claims hold up nothing. */
   doubt?: string
   requests: number
@@ -136,6 +138,9 @@ function sourceOf(source: Source, planner: Planner, now: number): SyncSourceRepo
     ...(source.claim == null ? {} : { height: source.claim.height }),
     lowest: source.lowest,
     standing: worth,
+    ...(source.presync == null
+      ? {}
+      : { presync: { headers: source.presync.headers, again: source.presync.phase === 'redownload' } }),
     ...(source.doubt == null ? {} : { doubt: source.doubt }),
     requests: source.inFlight,
     rate: Math.round(source.rate),

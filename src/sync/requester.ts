@@ -6,6 +6,7 @@ import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
 import type { Answer } from '../protocol/index.js'
 import { gathered } from './gathered.js'
+import { type Take, takeBranch } from './header-intake.js'
 import type { HeadersPage } from './header-phase.js'
 import { MAX_HEADERS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -29,11 +30,12 @@ export class Requester {
     private readonly neighbours: Neighbours
   ) {}
 
-  /** Headers after the locator, each page as the chain took it. Stops at the first that it does not take. Returns whether there are more. */
+  /** Headers after the locator, each page as `take` took it. Stops at the first that it does not take. Returns whether there are more. */
   async *headers(
     asked: Asked,
     locator: Uint8Array[],
-    stop?: Uint8Array
+    stop?: Uint8Array,
+    take: Take = (items) => takeBranch(this.chain, items)
   ): AsyncGenerator<HeadersPage<SyncBlock>, boolean> {
     const answer = this.#request(asked, {
       headers: { locator: onWire(locator), limit: MAX_HEADERS, stop: onWire([stop ?? new Uint8Array()])[0]! }
@@ -42,9 +44,9 @@ export class Requester {
       this.neighbours.heard(asked.peer)
       let bytes = 0
       for (const item of items) bytes += item.length
-      const { verdict, added, last } = await this.chain.addHeaders(items)
-      yield { count: items.length, bytes, added, verdict, last }
-      if (verdict.result !== 'accept') return false
+      const taken = await take(items)
+      yield { count: items.length, bytes, ...taken }
+      if (taken.verdict.result !== 'accept') return false
     }
     return answer.more
   }

@@ -2,6 +2,7 @@ import type { Split } from '../chain/index.js'
 import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
 import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
+import type { Presync } from './presync.js'
 
 /** A block in its place, as far as the planner needs it. */
 export interface Place {
@@ -24,6 +25,8 @@ export interface ChainView {
   missingAfter?(place: Place, limit: number): Place[] | undefined
   /** A heavier branch that is not followed because it forks off too deep. */
   readonly split?: Split | undefined
+  /** A chain with less is not followed: the node is not `live`. */
+  readonly minimum?: { work: bigint; height: number }
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }
@@ -36,6 +39,13 @@ export function beats(
 ): boolean {
   if (a.work !== b.work) return a.work > b.work
   return view.rules?.tie === 'lowest-hash' && compareBytes(a.hash, b.hash) < 0
+}
+
+/** What the chain of this block, real or claimed, lacks of what any chain must have. */
+export function shortOf({ minimum }: ChainView, block: { work: bigint; height: number }): string | undefined {
+  if (minimum == null) return undefined
+  if (block.work < minimum.work) return 'has less than minimumWork'
+  return block.height < minimum.height ? `does not reach the checkpoint at ${minimum.height}` : undefined
 }
 
 /** The head that a peer says it has. Nothing of it is proven. */
@@ -92,6 +102,10 @@ export class Source {
   nextTry = 0
   /** Last header that it gave us for the open claim, from where the next page goes on. */
   last: (Place & { work: bigint }) | undefined
+  /** Its headers while they have too little work to be kept. */
+  presync: Presync | undefined
+  /** Its headers had too little work when they were last looked at. */
+  lowWork = false
 
   #seen: { claim?: Claim; version: number; here: ReturnType<ChainView['has']> } = { version: 0, here: undefined }
 

@@ -9,6 +9,7 @@ import type { PeerStatus, Role } from '../status/index.js'
 import { BranchFetch } from './branch-fetch.js'
 import { Changes } from './changes.js'
 import { Downloads } from './downloads.js'
+import { HeaderIntake } from './header-intake.js'
 import { type Light, LightClient } from './light.js'
 import { Neighbours, type PeersPort, type StatusPort } from './neighbours.js'
 import { Planner, type SyncState } from './planner.js'
@@ -167,7 +168,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const around = [planner, requester, neighbours, this.#log, this.#clock, changes, this.#evaluate] as const
     this.#parts = {
       planner,
-      downloads: new Downloads(...parts),
+      downloads: new Downloads(...parts, new HeaderIntake(chain, this.#clock)),
       branches: new BranchFetch(...parts),
       light: new LightClient(chain, ...around, transactions, run.signal),
       changes,
