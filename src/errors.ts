@@ -69,6 +69,22 @@ export class DataForeignError extends BlockwireError {
   }
 }
 
+/** The data directory is that of a light node, which keeps headers only, and this node is none; or the other way round. */
+export class DataRoleError extends BlockwireError {
+  constructor(where: string, light: boolean) {
+    super(
+      'DataRoleError',
+      'BW_DATA_ROLE',
+      light
+        ? `${where} holds the headers of a light node, and this node keeps blocks`
+        : `${where} holds blocks, and this light node keeps headers only`,
+      {
+        fix: `start it with role '${light ? 'light' : 'full'}' as before, or give this node a directory of its own`
+      }
+    )
+  }
+}
+
 /** The data directory cannot be created, read or written. */
 export class DataUnusableError extends BlockwireError {
   constructor(
@@ -83,11 +99,17 @@ export class DataUnusableError extends BlockwireError {
 
 /** The store was written in another format, by another state version or under another list of forks. */
 export class DataVersionError extends BlockwireError {
-  constructor(where: string, field: 'format' | 'state version' | 'forks', stored: string, wanted: string) {
+  constructor(
+    where: string,
+    field: 'format' | 'state version' | 'forks',
+    stored: string,
+    wanted: string,
+    why?: string
+  ) {
     super(
       'DataVersionError',
       'BW_DATA_VERSION',
-      `${where} was written with ${field} ${stored}, this program has ${wanted}`,
+      `${where} was written with ${field} ${stored}, this program has ${wanted}${why == null ? '' : `: ${why}`}`,
       {
         fix:
           field === 'format'
@@ -145,9 +167,21 @@ export class ReorgTooDeepError extends BlockwireError {
       'BW_REORG_TOO_DEEP',
       `a heavier branch (${hash}) forks off ${depth} blocks back, over maxReorg ${maxReorg}`,
       {
-        fix: 'find out which branch is right; to follow the other one, start with an empty directory'
+        fix: 'find out which branch is right; chain.acceptSplit(hash) follows the other one, and so does an empty directory'
       }
     )
+  }
+}
+
+/** The chain keeps headers only, as that of a light node does: it has no blocks, no state and no pool. */
+export class HeadersOnlyError extends BlockwireError {
+  constructor(
+    /** What was asked for, e.g. `chain.state`. */
+    readonly what: string
+  ) {
+    super('HeadersOnlyError', 'BW_HEADERS_ONLY', `${what}: a light node keeps headers only, and does not have that`, {
+      fix: "ask for single transactions with node.light.get(), or run the node with role 'full'"
+    })
   }
 }
 
@@ -158,6 +192,15 @@ export class RefusedError extends BlockwireError {
     message: string
   ) {
     super('RefusedError', 'BW_REFUSED', message, { fix: 'see the reason in docs/errors.md' })
+  }
+}
+
+/** A transaction could not be proven to be in a block of the head chain. */
+export class ProofUnavailableError extends BlockwireError {
+  constructor(tx: string, why: string) {
+    super('ProofUnavailableError', 'BW_PROOF_UNAVAILABLE', `no proof of transaction ${tx.slice(0, 16)}: ${why}`, {
+      fix: 'check its ID and its block; another peer may have it later, see node.explain()'
+    })
   }
 }
 

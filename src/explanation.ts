@@ -13,6 +13,7 @@ export interface Explanation {
   sync: SyncReport
   /** Each with what happens next to it, and in how many ms. */
   peers: PeerReport[]
+  /** Zeros in a light node, which has none. */
   pool: { transactions: number; bytes: number }
 }
 

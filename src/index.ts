@@ -17,7 +17,7 @@ import { createLibp2p, type Libp2pOptions, type ServiceFactoryMap } from 'libp2p
 import { type BaseHeader, Chain, type Producer, type ProducerInit, producer, type Rules } from './chain/index.js'
 import { type Clock, systemClock } from './clock.js'
 import type { DataDir } from './data-dir.js'
-import { ConfigError, NodeVersionError, PortTakenError } from './errors.js'
+import { ConfigError, HeadersOnlyError, NodeVersionError, PortTakenError } from './errors.js'
 import { type Explanation, whyOf } from './explanation.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
@@ -26,7 +26,7 @@ import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from './
 import { type Pool, pool } from './pool/index.js'
 import { quietLogger } from './quiet-logger.js'
 import { type Role, type Status, status } from './status/index.js'
-import { type Sync, sync } from './sync/index.js'
+import { type Light, type Sync, sync } from './sync/index.js'
 
 export type { Explanation } from './explanation.js'
 
@@ -41,7 +41,11 @@ export interface NodeInit<Header extends BaseHeader, Tx> {
   announce?: string[]
   /** Multiaddrs ending in `/p2p/<peer ID>` of nodes to join the network through. Retried for ever. */
   seeds?: (string | Multiaddr)[]
-  /** `seed`: introduces peers to each other, keeps no chain. @default 'full' */
+  /**
+   * `light`: keeps headers only, follows the one with the most work, and gets single transactions with proofs (`node.light`); it has no
+   * blocks, no state, no pool, and does not know whether the blocks' state is valid. `seed`: introduces peers to each other, keeps no
+   * chain. @default 'full'
+   */
   role?: Role
   /** This node's identity. @default the one in dataDir, created there on the first start; without dataDir a new one */
   privateKey?: PrivateKey
@@ -49,8 +53,12 @@ export interface NodeInit<Header extends BaseHeader, Tx> {
   peers?: Omit<PeersInit, 'seeds' | 'role' | 'clock'>
   /** Produce blocks, as soon as the chain is in sync. */
   produce?: ProducerInit<Header, Tx>
-  /** A branch that forks off deeper is not followed. @default 10_000 */
+  /** A branch that forks off deeper is not followed once the node was live. @default 10_000 */
   maxReorg?: number
+  /** Remembers which block holds a transaction: 39 bytes of store each. Light nodes may then ask by its ID alone. @default false */
+  txIndex?: boolean
+  /** Hears how far it is when the state is made anew, which may take long, before this function resolves. Must not throw. */
+  onRebuild?: (progress: { height: number; goal: number; why: string; done: boolean }) => void
   clock?: Clock
   /** libp2p's own options, over our defaults. Its services, datastore and key are set by the options above. */
   libp2p?: Omit<Libp2pOptions, 'services' | 'datastore' | 'privateKey'>
@@ -64,9 +72,12 @@ export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> exte
   readonly peers: Peers
   readonly status: Status
   readonly gossip: Gossip
+  /** Throws HeadersOnlyError in a light node, as `pool` does. */
   readonly blocks: Blocks
   readonly pool: Pool<Tx>
   readonly sync: Sync
+  /** Single transactions with proofs: a full node answers from its own store. A seed has none to give. */
+  readonly light: Light<Header, Tx>
   /** There when `produce` was given. */
   readonly producer: Producer<Header> | undefined
   /** The libp2p host itself. */
@@ -85,7 +96,7 @@ export interface Node<Header extends BaseHeader = BaseHeader, Tx = unknown> exte
  *
  * @throws NodeVersionError before Node 22.12
  * @throws ConfigError when an option cannot work; it names the option
- * @throws DataLockedError, DataForeignError, DataUnusableError, DataVersionError for the directory
+ * @throws DataLockedError, DataForeignError, DataRoleError, DataUnusableError, DataVersionError for the directory
  * @throws PortTakenError when another program listens there
  */
 export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<Header, Tx>): Promise<Node<Header, Tx>> {
@@ -95,9 +106,7 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
   const role = init.role ?? 'full'
   const listen = addresses('listen', init.listen ?? '/ip4/127.0.0.1/tcp/0')
   const announce = addresses('announce', init.announce ?? [])
-  if (role === 'light') throw new ConfigError('role', "'light' is not there yet; use 'full' or 'seed'")
-  if (role === 'seed' && init.produce != null)
-    throw new ConfigError('produce', 'a seed keeps no chain and produces no blocks')
+  checkRole(role, init)
 
   const dir = init.dataDir == null ? undefined : await openDirectory(init.dataDir, init.privateKey)
   let chain: Chain<Header, Tx> | undefined
@@ -106,6 +115,9 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
       rules: init.rules,
       ...(dir == null ? {} : { db: dir.db }),
       ...(init.maxReorg == null ? {} : { maxReorg: init.maxReorg }),
+      bodies: role !== 'light',
+      txIndex: init.txIndex ?? false,
+      ...(init.onRebuild == null ? {} : { onRebuild: init.onRebuild }),
       clock
     })
     await chain.open()
@@ -118,6 +130,16 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
     await dir?.close()
     throw portTaken(err) ?? err
   }
+}
+
+/** Each role keeps what it needs, and no more. */
+function checkRole<Header extends BaseHeader, Tx>(role: Role, { produce, txIndex }: NodeInit<Header, Tx>): void {
+  if (role === 'full') return
+  if (role !== 'light' && role !== 'seed')
+    throw new ConfigError('role', `'${String(role)}' is not a role`, { fix: "'full', 'light' or 'seed'" })
+  const why = role === 'seed' ? 'a seed keeps no chain' : 'a light node keeps headers only'
+  if (produce != null) throw new ConfigError('produce', `${why} and produces no blocks`)
+  if (txIndex === true) throw new ConfigError('txIndex', `${why} and has no transactions`)
 }
 
 /** libp2p names a port that is in use only inside the text of an error about all addresses. */
@@ -133,8 +155,9 @@ type Services<Header extends BaseHeader, Tx> = {
   peers: Peers
   status: Status
   gossip: Gossip
-  blocks: Blocks
-  pool: Pool<Tx>
+  /** Not in a light node: it takes part in neither topic. */
+  blocks?: Blocks
+  pool?: Pool<Tx>
   sync: Sync
   producer?: Producer<Header>
 }
@@ -181,8 +204,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
       }),
       status: status({ role, clock }),
       gossip: gossip({ passive: role === 'seed', clock }),
-      blocks: blocks({ clock }),
-      pool: pool({ clock }),
+      ...(role === 'light' ? {} : { blocks: blocks({ clock }), pool: pool({ clock }) }),
       sync: sync({ role, clock }),
       ...(init.produce == null
         ? {}
@@ -223,15 +245,24 @@ class RunningNode<Header extends BaseHeader, Tx> implements Node<Header, Tx> {
   }
 
   get blocks(): Blocks {
-    return this.libp2p.services.blocks
+    const { blocks } = this.libp2p.services
+    if (blocks == null) throw new HeadersOnlyError('node.blocks')
+    return blocks
   }
 
   get pool(): Pool<Tx> {
-    return this.libp2p.services.pool
+    const { pool } = this.libp2p.services
+    if (pool == null) throw new HeadersOnlyError('node.pool')
+    return pool
   }
 
   get sync(): Sync {
     return this.libp2p.services.sync
+  }
+
+  get light(): Light<Header, Tx> {
+    // sync knows nothing of the types of the chain that it serves
+    return this.sync.light as Light<Header, Tx>
   }
 
   get producer(): Producer<Header> | undefined {
@@ -248,13 +279,14 @@ class RunningNode<Header extends BaseHeader, Tx> implements Node<Header, Tx> {
 
   explain(): Explanation {
     const { height, hash } = this.chain.head
+    const { pool } = this.libp2p.services
     const facts = { role: this.role, sync: this.sync.explain(), peers: this.peers.explain() }
     return {
       why: whyOf({ ...facts, suspended: this.peers.suspended }),
       peerId: this.peerId.toString(),
       head: { height, hash: toHex(hash) },
       ...facts,
-      pool: { transactions: this.pool.size, bytes: this.pool.bytes }
+      pool: { transactions: pool?.size ?? 0, bytes: pool?.bytes ?? 0 }
     }
   }
 

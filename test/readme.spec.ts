@@ -98,3 +98,18 @@ describe('docs/sync.md', () => {
     for (const name of names) expect(page).toContain(`\`${name}\``)
   })
 })
+
+describe('docs/light.md', () => {
+  it('shows a program that runs as it stands', async () => {
+    const page = await readFile(new URL('docs/light.md', root), 'utf8')
+    const [program] = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)
+    const file = new URL('dist/light-page.mjs', root)
+    await writeFile(file, program!)
+    try {
+      const run = await promisify(execFile)(process.execPath, [file.pathname], { timeout: 60_000 })
+      expect(run).toEqual({ stdout: 'transfer true\ntrue\n', stderr: '' })
+    } finally {
+      await rm(file)
+    }
+  }, 70_000)
+})

@@ -10,8 +10,9 @@ import { fromHex, toHex } from '../dist/src/hex.js'
 import { Frame } from '../dist/src/pb/frame.js'
 import { PeersRequest } from '../dist/src/pb/peers.js'
 import { StatusMessage } from '../dist/src/pb/status.js'
-import { SyncRequest } from '../dist/src/pb/sync.js'
+import { SyncRequest, TxProof } from '../dist/src/pb/sync.js'
 import { helloOf } from '../dist/src/status/hello.js'
+import { encodeIndexes } from '../dist/src/sync/indexes.js'
 import { syncProtocol } from '../dist/src/sync/wire.js'
 import { connect, type Host, startHost, stopHosts, until } from './protocol/hosts.js'
 import { FakeChain } from './status/chain.js'
@@ -54,6 +55,12 @@ describe('messages', () => {
        38 01  40 07  4a 29 0a 20 ${h('01')} 10 ac02 1a 02 0102`
     ],
     [
+      'hello of a node with an index of transactions',
+      StatusMessage,
+      { hello: helloOf(new FakeChain({ genesis: { hash: hash(9) }, params: {}, txIndex: true }), 'full', 0) },
+      `0a 5d  08 01  12 05 68656c6c6f  1a 20 ${h('09')}  22 04 0d0dc046  4a 28 0a 20 ${h('01')} 10 64 1a 02 03e8  50 01`
+    ],
+    [
       'hello of a seed at genesis',
       StatusMessage,
       { hello: helloOf(new FakeChain({ genesis: { hash: hash(9) }, params: {} }), 'seed', 0) },
@@ -80,7 +87,31 @@ describe('messages', () => {
       `0a 69 0a 20 ${h('01')} 0a 20 ${h('09')} 10 d00f 1a 20 ${h('03')}`
     ],
     ['blocks request', SyncRequest, { blocks: { hashes: [hash(1)] } }, `12 22 0a 20 ${h('01')}`],
-    ['range request', SyncRequest, { range: { from: 1, to: 1_024 } }, '1a 05 08 01 10 8008']
+    ['range request', SyncRequest, { range: { from: 1, to: 1_024 } }, '1a 05 08 01 10 8008'],
+    [
+      'transactions request',
+      SyncRequest,
+      { txs: { block: hash(1), indexes: encodeIndexes([0, 1, 5, 300]) } },
+      `22 29 0a 20 ${h('01')} 12 05 00 00 03 a602`
+    ],
+    [
+      'proof request',
+      SyncRequest,
+      { proof: { block: hash(1), tx: hash(2) } },
+      `2a 44 0a 20 ${h('01')} 12 20 ${h('02')}`
+    ],
+    [
+      'proof request without a block',
+      SyncRequest,
+      { proof: { block: Uint8Array.of(), tx: hash(2) } },
+      `2a 22 12 20 ${h('02')}`
+    ],
+    [
+      'proof',
+      TxProof,
+      { block: hash(1), index: 2, count: 3, path: [hash(4), hash(5)], tx: Uint8Array.of(7, 8) },
+      `0a 20 ${h('01')} 10 02 18 03 22 20 ${h('04')} 22 20 ${h('05')} 2a 02 0708`
+    ]
   ]
 
   it.each(golden)('%s', (_name, codec, value, bytes) => {
@@ -119,7 +150,7 @@ describe('what messages rest on', () => {
 
 describe('protocol IDs', () => {
   it('are these', () => {
-    const limits = { headerBytes: 1_024, blockBytes: 1 << 20 }
+    const limits = { headerBytes: 1_024, blockBytes: 1 << 20, txBytes: 65_536 }
     expect(STATUS_PROTOCOL).toBe('/blockwire/status/1')
     expect(syncProtocol(limits, systemClock).id('hello-09090909')).toBe('/blockwire/hello-09090909/sync/1')
   })

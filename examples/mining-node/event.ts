@@ -9,10 +9,15 @@ export type NodeEvent =
   | { event: 'listening'; multiaddrs: string[] }
   /** The store was damaged: `what` was mended or cut off, and the chain begins at `height`. What is missing comes from peers. */
   | { event: 'repaired'; height: number; what: string[] }
+  /** The state is made anew from the stored blocks: twice a second, before `listening`. */
+  | { event: 'rebuild'; height: number; goal: number; why: string; done: boolean }
   | { event: 'peer'; action: 'join' | 'leave'; peer: string; reason?: string }
   /** A peer follows another chain: `field` names what differs. */
   | { event: 'refused'; peer: string; code: string; field: string; ours: string; theirs: string }
-  /** Once per import batch. `miner` is the name in the reward, `txs` the number of transactions, that one included. */
+  /**
+   * Once per import batch. `miner` is the name in the reward, `txs` the number of transactions, that one included. A light node knows
+   * neither: '' and 0.
+   */
   | {
       event: 'head'
       height: number
@@ -33,7 +38,7 @@ export type NodeEvent =
   | { event: 'reorg'; from: string; to: string; common: string; depth: number }
   /** The state of sync or its reason is another, or how far it is while it runs. */
   | ({ event: 'sync' } & SyncProgress)
-  /** What is known of peers was damaged, or cannot be kept. The node works all the same. */
+  /** What is known of peers was damaged, or cannot be kept; full peers do not follow a light node's head. The node works all the same. */
   | { event: 'warning'; message: string }
   | { event: 'error'; code: string; message: string; fix: string }
   | { event: 'stopped'; height: number; hash: string }

@@ -18,7 +18,8 @@ export interface MiningNodeInit {
   seeds?: string[]
   /** @default all in memory */
   dataDir?: string
-  role?: 'full' | 'seed'
+  /** Only `full` mines. @default 'full' */
+  role?: 'full' | 'light' | 'seed'
   /** Connections that others may open to us. @default 32, for a seed 256 */
   maxInbound?: number
   /** @default false */
@@ -52,11 +53,11 @@ export const NETWORK = 'hello'
 export async function startMiningNode(init: MiningNodeInit, report: Report): Promise<MiningNode> {
   const { mine = false, role = 'full', threads, blockTime, dataDir, announce, seeds, maxInbound, privateKey } = init
   const rules = coin({ network: NETWORK, ...(blockTime == null ? {} : { blockTime }) })
-  // a seed wins nothing: its directory needs no key for rewards
-  const key = loadOrCreateKey(role === 'seed' ? undefined : dataDir)
+  // who wins nothing needs no key for rewards
+  const key = loadOrCreateKey(role === 'full' ? dataDir : undefined)
   const name = init.name ?? nameOf(key)
   const digger =
-    role === 'seed' ? undefined : miner({ rules, to: key.publicKey, name, ...(threads == null ? {} : { threads }) })
+    role !== 'full' ? undefined : miner({ rules, to: key.publicKey, name, ...(threads == null ? {} : { threads }) })
 
   const node = await createNode({
     rules,
@@ -68,6 +69,7 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     ...(seeds == null ? {} : { seeds }),
     ...(maxInbound == null ? {} : { peers: { maxInbound } }),
     ...(privateKey == null ? {} : { privateKey }),
+    onRebuild: (progress) => report({ event: 'rebuild', ...progress }),
     // started below, so that no event comes before there is someone to hear it
     libp2p: { start: false }
   })

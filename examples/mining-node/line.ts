@@ -49,6 +49,12 @@ export function lineOf(event: NodeEvent): Line | undefined {
       return seedLine(event)
     case 'repaired':
       return { word: 'repair', text: repairText(event), tone: 'warn' }
+    case 'rebuild':
+      return {
+        word: 'rebuild',
+        text: `state at ${count(event.height)} of ${count(event.goal)}: ${clean(event.why, 200)}`,
+        tone: 'plain'
+      }
     case 'warning':
       return { word: 'warning', text: clean(event.message, 300), tone: 'warn' }
     case 'error':
@@ -177,6 +183,8 @@ function repairText({ height, what }: Extract<NodeEvent, { event: 'repaired' }>)
 }
 
 function gotText({ height, hash, miner, txs, blocks }: Extract<NodeEvent, { event: 'head' }>): string {
+  // every block has a reward: one without any transaction is a header
+  if (txs === 0) return `#${count(height)} ${short(hash)}   ${blocks > 1 ? plural(blocks, 'header') : 'header'}`
   const from = nameText(miner)
   if (blocks > 1) return `#${count(height)} ${short(hash)}   ${plural(blocks, 'block')}, the last from ${from}`
   return `#${count(height)} ${short(hash)}   ${txs > 1 ? `${pad(from, 14)} ${txs - 1} tx` : from}`

@@ -19,11 +19,15 @@ export function reportChain(
   /** The last block that joined the chain: the head, once `head` comes. */
   let last: { bytes: Uint8Array; txs: number } | undefined
   let blocks = 0
+  let before = chain.head.height
   chain.addEventListener('block', ({ detail }) => {
     last = detail
     blocks++
   })
   chain.addEventListener('head', ({ detail: { height, hash, work } }) => {
+    // headers have no event of their own
+    if (!chain.bodies) blocks = Math.max(1, height - before)
+    before = height
     const reward = last == null ? undefined : rewardOf(last.bytes, chain.limits, rules)
     report({
       event: 'head',
@@ -86,6 +90,7 @@ export function reportPeers({ libp2p, peers, status, chain }: CoinNode, report: 
 
 export function reportSync({ sync }: CoinNode, report: Report): void {
   let told = ''
+  sync.addEventListener('warning', ({ detail: { message } }) => report({ event: 'warning', message }))
   // a new state is progress too
   sync.addEventListener('progress', ({ detail }) => {
     const { state, reason = '' } = detail

@@ -1,12 +1,15 @@
-import { equalBytes, toHex } from '../hex.js'
+import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
-import { branchOf, type Entry } from './entry.js'
+import type { Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
+import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader } from './rules.js'
+import { overCap } from './split.js'
 import { putHeader } from './standing.js'
 import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
-import { blockKey, bytesKey, headRecord, heightKey, metaKey, TABLE, type Writing } from './store.js'
+import { blockKey, bytesKey, headRecord, heightKey, TABLE, type Writing } from './store.js'
+import { announceWay, wayBetween } from './way.js'
 
 /** A block about to join the head chain. */
 interface Joining<Header> {
@@ -15,8 +18,6 @@ interface Joining<Header> {
   txs: number
   undo: Uint8Array | undefined
 }
-
-const HEAD = metaKey('head')
 
 /**
  * A move of the head, prepared in memory: blocks taken back, blocks applied, all in one atomic batch. Until `commit` nothing else
@@ -28,6 +29,8 @@ export class Advance<Header extends BaseHeader, Tx> {
   readonly #writing: Writing
   readonly #joining: Joining<Header>[] = []
   readonly #dropped: Entry<Header>[] = []
+  /** What blocks hold in memory that are not written, being stored already. */
+  #held = 0
   #common: Entry<Header>
   #top: Entry<Header>
   /** It is being written: what it changed is not in the store yet. */
@@ -54,9 +57,9 @@ export class Advance<Header extends BaseHeader, Tx> {
     return this.#joining.length
   }
 
-  /** Of what would be written, about. */
+  /** Of what would be written and of what is held until then, about. */
   get bytes(): number {
-    return this.#writing.bytes + this.#overlay.bytes
+    return this.#writing.bytes + this.#overlay.bytes + this.#held
   }
 
   /** Takes the topmost block of the head chain back. False where its undo record is missing or damaged. */
@@ -69,6 +72,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       if (record == null) return false
       this.#overlay.revert(record)
     }
+    await this.#core.txIndex?.del(this.#writing, entry.at)
     this.#dropped.push(entry)
     this.#common = this.#top = entry.parent!
     return true
@@ -89,17 +93,25 @@ export class Advance<Header extends BaseHeader, Tx> {
     return this.#settle(execute(state, txs, ctx, this.#overlay), entry, piece, fresh)
   }
 
-  /** Writes all of it. False when that failed: then the head stands where it stood. */
-  async commit(sync: boolean): Promise<boolean> {
+  /**
+   * Writes all of it. False when that failed: then the head stands where it stood. `step`: nothing is announced. With a record it is one
+   * step of a longer way, and nothing is forgotten that the way back needs; `quiet` is a state that is made anew.
+   */
+  async commit(sync: boolean, step?: Uint8Array | 'quiet'): Promise<boolean> {
     const { tree } = this.#core
     this.#after = undefined
     const before = tree.head
     const head = this.#top
-    const undoFrom = Math.max(this.#core.undoFrom, head.at.height - this.#core.maxReorg + 1)
+    const onTheWay = step instanceof Uint8Array
+    const undoFrom = Math.max(this.#core.undoFrom, onTheWay ? 0 : head.at.height - this.#core.maxReorg + 1)
     this.#encode(before, head, undoFrom)
+    if (onTheWay) this.#writing.put(RECORD.reorg, step)
+    else if (tree.leaving != null) this.#writing.del(RECORD.reorg)
     if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync))) return false
     const target = tree.target
     const dropped = this.#dropped.toReversed()
+    const way = step == null && tree.leaving != null ? wayBetween(tree.leaving, head) : undefined
+    tree.leaving = onTheWay ? (tree.leaving ?? before) : undefined
     this.#core.undoFrom = undoFrom
     if (this.#core.terms.rules.state != null) tree.floor = undoFrom - 1
     const gone = tree.move(
@@ -107,8 +119,10 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#joining.map(({ entry }) => entry)
     )
     this.#core.discard(gone)
-    this.#leave(target)
-    this.#announce(before, dropped)
+    if (step != null) return true
+    await this.#leave(target)
+    if (way == null) this.#announce(before, dropped)
+    else await announceWay(this.#core, way)
     return true
   }
 
@@ -144,8 +158,10 @@ export class Advance<Header extends BaseHeader, Tx> {
     if (fresh) {
       putHeader(this.#writing, at, piece.headerBytes)
     }
-    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
     const record = undo == null ? undefined : encodeUndo(undo)
+    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
+    else this.#held += piece.bytes.length + (record?.length ?? 0)
+    this.#core.txIndex?.put(this.#writing, at.height, piece.raw)
     this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
     this.#top = entry
     return true
@@ -171,17 +187,18 @@ export class Advance<Header extends BaseHeader, Tx> {
         else writing.put(bytesKey(TABLE.state, key), value)
       }
     }
-    writing.put(HEAD, headRecord(head.at.height, head.at.hash))
+    // a heavier branch may be shorter: below where undo was pushed out there is none
+    if (this.#core.terms.rules.state != null && undoFrom > Math.max(1, head.at.height - this.#core.maxReorg + 1))
+      writing.put(RECORD.undo, encodeUndoRange(undoFrom, this.#core.maxReorg))
+    writing.put(RECORD.head, headRecord(head.at.height, head.at.hash))
   }
 
-  /** Says why a target was given up, when it is because its branch forks off too deep by now. */
-  #leave(target: Entry<Header>): void {
+  /** A target was given up: because its branch forks off too deep by now? */
+  async #leave(target: Entry<Header>): Promise<void> {
     const { tree } = this.#core
     if (target === tree.target || target.invalid != null || target.parked || !tree.better(target.at, tree.head.at))
       return
-    const forkHeight = tree.forkHeight(target)
-    if (!tree.tooDeep(forkHeight)) return
-    this.#core.warnDeep(toHex((branchOf(target)[0] ?? target).at.hash), forkHeight, target.at.hash)
+    if (tree.tooDeep(tree.forkHeight(target))) await overCap(this.#core, target)
   }
 
   #announce(before: Entry<Header>, dropped: Entry<Header>[]): void {

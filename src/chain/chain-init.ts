@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js'
+import type { RebuildDetail } from './events.js'
 import type { BaseHeader, Rules } from './rules.js'
 import type { Database } from './store.js'
 
@@ -13,5 +14,19 @@ export interface ChainInit<Header extends BaseHeader, Tx> {
   maxReorg?: number
   /** Headers kept that are not on the head chain; the lightest branches go first. @default 250_000 */
   maxSide?: number
+  /**
+   * `false`: keeps headers only, as light nodes do. The head is then the header with the most work, whether or not its block is valid;
+   * there are no bodies, no state, no `block` events. @default true
+   */
+  bodies?: boolean
+  /** Remembers which block holds a transaction, for `findTx`: 39 bytes of store each. @default false */
+  txIndex?: boolean
+  /**
+   * A reorganisation that would hold more than so many bytes in memory is written in steps; each leaves a consistent head.
+   * @default 32 MiB
+   */
+  stepBytes?: number
   clock?: Clock
+  /** Hears of the event `rebuild`, from the first one on: `createNode` opens the chain before anybody can listen. Must not throw. */
+  onRebuild?: (progress: RebuildDetail) => void
 }

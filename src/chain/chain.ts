@@ -1,7 +1,6 @@
 import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { systemClock } from '../clock.js'
-import { BlockwireError, StoreReadError } from '../errors.js'
+import { HeadersOnlyError } from '../errors.js'
 import { equalBytes } from '../hex.js'
 import { ancestorsOf } from './ancestors.js'
 import { txId } from './block.js'
@@ -11,27 +10,31 @@ import { checkDatabase, memory } from './database.js'
 import type { Status } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { Waiting } from './future.js'
-import { integer, settle } from './genesis.js'
+import { settle } from './genesis.js'
+import { catchUp } from './header-head.js'
 import { addHeaders, type HeadersResult } from './headers.js'
 import { type AddOptions, Importer, type ImportResult } from './import.js'
 import { WaitingLine } from './line.js'
 import { openStore } from './opening.js'
 import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch } from './propose.js'
-import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, statusAt } from './reading.js'
-import { reorganise } from './reorg.js'
+import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, readState, statusAt } from './reading.js'
+import { CLOSED, guarded, reorganise } from './reorg.js'
 import type { OpenReport } from './repair.js'
 import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
+import { acceptSplit, type Split, settleLive, splitOf } from './split.js'
 import { type Checked, checkBlock } from './standing.js'
-import { bytesKey, Store, TABLE } from './store.js'
-import { ignore, type Verdict } from './verdict.js'
+import { Store } from './store.js'
+import { type Minimum, minimumOf, thresholdOf } from './threshold.js'
+import { indexedAt } from './tx-index.js'
+import type { Verdict } from './verdict.js'
 import { waitFor } from './wait.js'
+import { type HeaderWalk, walkFrom } from './walk.js'
 
 /**
  * A node's copy of the ledger: the one owner of headers, blocks, head and state. `check` says what can be known without state,
  * `add` checks, orders, applies and stores. Whatever comes from outside gets a verdict; nothing of it throws.
- *
- * Changes are made one at a time, in the order of the calls. Head and state are written in one atomic batch, so that a crash leaves
- * both as they were before or after it. What an event listener throws reaches the process as with any EventTarget, but not the chain.
+ * Changes are made one at a time, in the order of the calls, head and state in one atomic batch: a crash leaves both as they were before or
+ * after it. What an event listener throws reaches the process as with any EventTarget, but not the chain.
  */
 export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   extends TypedEventEmitter<ChainEvents<Header>>
@@ -46,8 +49,12 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   readonly genesis: Located<Header>
   readonly forks: number[]
   readonly limits: Required<Limits>
-  /** State at head. Bytes that it answers are not to be changed. */
+  /** State at head. Bytes that it answers are not to be changed. Throws HeadersOnlyError where there is none. */
   readonly state: ReadableState
+  /** Blocks are kept. `false` in a light node: headers only, and the head is the header with the most work. */
+  readonly bodies: boolean
+  /** `findTx` knows which block holds a transaction. */
+  readonly txIndex: boolean
   readonly #core: Core<Header, Tx>
   readonly #importer: Importer<Header, Tx>
   readonly #waiting: Waiting
@@ -60,7 +67,6 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** @throws ConfigError naming the option that cannot work. */
   constructor(init: ChainInit<Header, Tx>) {
     super()
-    const clock = init.clock ?? systemClock
     const terms = settle(init.rules)
     this.rules = init.rules
     this.network = terms.network
@@ -69,22 +75,24 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.genesis = terms.genesis.at
     this.forks = terms.forks
     this.limits = terms.limits
-    const maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
-    const maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
     this.#ownDb = init.db == null
-    const store = new Store(init.db == null ? memory() : checkDatabase(init.db))
     this.#core = new Core({
+      ...init,
       terms,
-      store,
-      clock,
-      maxReorg,
-      maxSide,
+      store: new Store(init.db == null ? memory() : checkDatabase(init.db)),
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
-    this.#waiting = new Waiting(clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
+    this.#waiting = new Waiting(this.#core.clock, terms.limits.futureMs, (bytes) => void this.add(bytes))
     this.#importer = new Importer(this.#core, this.#waiting)
-    this.state = { get: (key) => store.read(bytesKey(TABLE.state, key)) }
+    this.bodies = this.#core.bodies
+    this.txIndex = this.#core.txIndex != null
+    this.state = {
+      get: (key) => {
+        this.#needBodies('chain.state')
+        return readState(this.#core, key)
+      }
+    }
   }
 
   /** The block with the most work among those applied with all before them. */
@@ -97,6 +105,24 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#core.tree.target.at
   }
 
+  /** A heavier branch that is not followed because it forks off too deep, if one is known. */
+  get split(): Split | undefined {
+    return splitOf(this.#core)
+  }
+
+  /** What the rules demand of any chain: `minimumWork`, and the height of the last checkpoint. Below it no node is `live`. */
+  get minimum(): Minimum {
+    return minimumOf(this.#core)
+  }
+
+  /**
+   * What a chain of headers must have before it is worth keeping: `minimum` (its height only until the head has passed it), and at most
+   * 144 blocks' work less than the head. `check` ignores a block below it; `addHeaders` and `add` do as they are told.
+   */
+  get threshold(): Minimum {
+    return thresholdOf(this.#core)
+  }
+
   /** What `open` found and repaired. */
   get report(): OpenReport {
     return this.#report
@@ -104,7 +130,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /**
    * Opens the store, checks it and cuts back what is damaged: see `report`. Calling it again does nothing.
-   * @throws DataForeignError, DataVersionError, DataUnusableError.
+   * @throws DataForeignError, DataRoleError, DataVersionError, DataUnusableError.
    */
   open(): Promise<void> {
     this.#opening ??= this.#line
@@ -117,18 +143,21 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   async #openNow(): Promise<void> {
+    this.#core.closing = false
     await this.#core.store.db.open()
-    this.#report = await openStore(this.#core)
+    const { report, target } = await openStore(this.#core)
+    this.#report = report
     this.#open = true
-    // a crash may have come between a branch's last body and the move to it
-    await reorganise(this.#core, false)
+    // a crash may have come between a branch's last body and the move to it, or among the steps of the move
+    await reorganise(this.#core, false, target)
+    await catchUp(this.#core)
   }
 
   /** Waits for what is being done, then lets go of the store. Calls from now on are ignored. Calling it again does nothing. */
   async close(): Promise<void> {
     if (this.#opening == null) return
     this.#opening = undefined
-    this.#waiting.clear()
+    this.#core.closing = true
     await this.#line.run(async () => {
       if (this.#core.unwritten > 0) await this.#writeHeaders()
       this.#open = false
@@ -137,16 +166,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     })
   }
 
-  /** Opened before any service starts. */
+  /** Opened before any service starts, closed after every one has stopped. */
   beforeStart(): Promise<void> {
     return this.open()
   }
 
   start(): void {}
-
   stop(): void {}
 
-  /** Closed after every service has stopped. */
   afterStop(): Promise<void> {
     return this.close()
   }
@@ -159,8 +186,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /**
    * Checks, orders, applies and stores a block. `accept`: stored and not known invalid, perhaps on a side branch. A block from the
    * future is parked (64 blocks, 16 MiB, an hour at most) and added by itself when due. `bytes` are not to be changed afterwards.
+   * @throws HeadersOnlyError in a chain that keeps none
    */
-  add(bytes: Uint8Array, options: AddOptions = {}): Promise<Verdict> {
+  async add(bytes: Uint8Array, options: AddOptions = {}): Promise<Verdict> {
+    this.#needBodies('chain.add')
     return this.#change(
       () => this.#importer.add(bytes, options.own ?? false),
       (verdict) => verdict,
@@ -168,7 +197,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     )
   }
 
-  /** Adds headers, parents first, in one batch. Stops at the first that is not accepted. */
+  /**
+   * Adds headers, parents first, in one batch, which moves the head too where headers are all that is kept. Stops at the first that is not
+   * accepted.
+   */
   addHeaders(headers: Uint8Array[]): Promise<HeadersResult<Header>> {
     return this.#change(
       () => addHeaders(this.#core, headers, this.#line.waiting > 0),
@@ -177,10 +209,20 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   /**
+   * Checks headers one after another without keeping them, beginning behind the parent of `header`, which is to be given to `add` first.
+   * Undefined when it cannot be read, or its parent is not here or is invalid.
+   */
+  walk(header: Uint8Array): HeaderWalk<Header> | undefined {
+    return walkFrom(this.#core, header)
+  }
+
+  /**
    * Adds blocks, parents first, in atomic batches of 512 blocks or about 4 MiB with one `head` each; one is written while the next is
    * checked. When block k fails, those before it are stored. Blocks that are here already are passed over.
+   * @throws HeadersOnlyError in a chain that keeps none
    */
-  addBlocks(blocks: Uint8Array[], options: AddOptions = {}): Promise<ImportResult> {
+  async addBlocks(blocks: Uint8Array[], options: AddOptions = {}): Promise<ImportResult> {
+    this.#needBodies('chain.addBlocks')
     return this.#change(
       () => this.#importer.addBlocks(blocks, options),
       (verdict) => ({ verdict, added: 0, index: 0 }),
@@ -194,8 +236,8 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   /**
-   * Whether a block is here: its header only, its body too, `valid` on the head chain, or known invalid. Far below head only the head
-   * chain is known, and nothing where the database cannot read synchronously.
+   * Whether a block is here: its header only, its body too, `valid` on the head chain (of headers, where that is all that is kept), or
+   * known invalid. Far below head only the head chain is known, and nothing where the database cannot read synchronously.
    */
   has(hash: Uint8Array): Status | undefined {
     return statusAt(this.#core, hash)
@@ -211,7 +253,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return hashAt(this.#core, height)
   }
 
-  /** A block's bytes, on the head chain or off it. */
+  /** A block's bytes, on the head chain or off it. Undefined where headers are all that is kept. */
   block(hash: Uint8Array): Promise<Uint8Array | undefined> {
     return bodyOf(this.#core, hash)
   }
@@ -219,6 +261,14 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** Blocks of the head chain, heights `from` to `to`, both included, ascending, in pages of up to 1,000. */
   blocks(from: number, to: number): AsyncIterable<Uint8Array[]> {
     return blocksOf(this.#core, from, to)
+  }
+
+  /**
+   * Blocks of the head chain that hold a transaction, ascending, the first 8; none without `txIndex`. Look into the block before you rely on
+   * it: of a block that was found damaged the entries may be left.
+   */
+  findTx(id: Uint8Array): Promise<Located<Header>[]> {
+    return indexedAt(this.#core, id, (height) => this.hashAt(height))
   }
 
   /** Header bytes of the head chain, as `blocks`. */
@@ -238,6 +288,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Blocks between the head chain and the target whose bodies are not here, ascending. The same object each time for the same block. */
   missing(limit: number): Located<Header>[] {
+    if (!this.bodies) return []
     return this.#core.tree.missing(limit).map(({ at }) => at)
   }
 
@@ -251,12 +302,25 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /** Nobody delivers this body: its branch does not count for the target until a body of it, a new header on it, or `unpark`. */
   park(hash: Uint8Array): void {
-    this.#core.park(hash)
+    if (this.bodies) this.#core.park(hash)
   }
 
   /** Somebody says that they have this block: its branch counts again. */
   unpark(hash: Uint8Array): void {
-    this.#core.unpark(hash)
+    if (this.bodies) this.#core.unpark(hash)
+  }
+
+  /**
+   * Has a branch followed although it forks off too deep, see `split`: the choice is on disk when this resolves. The head stays until all
+   * bodies are here; then the state up to the fork is made anew. @throws ConfigError saying why that cannot be.
+   */
+  acceptSplit(hash: Uint8Array): Promise<void> {
+    return this.#line.run(() => acceptSplit(this.#core, hash))
+  }
+
+  /** The node is live: from now on, restarts included, nothing is taken back deeper than `maxReorg`. `sync` calls it. */
+  settled(): Promise<void> {
+    return this.#line.run(() => (this.#open ? settleLive(this.#core) : undefined))
   }
 
   /** The blocks before the one that would come next on head. */
@@ -272,16 +336,24 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /**
    * Builds a block on head, has it sealed, and adds it as our own, synced to disk. Undefined when `seal` gave up, the signal aborted, or
    * the head moved meanwhile.
-   * @throws RefusedError when our own rules refuse the block; whatever `prefix` or `seal` throw.
+   * @throws RefusedError when our own rules refuse the block; whatever `prefix` or `seal` throw; HeadersOnlyError.
    */
   async propose(options: ProposeOptions<Header, Tx>): Promise<Proposed<Header> | undefined> {
+    this.#needBodies('chain.propose')
     if (options.signal?.aborted) return undefined
     await this.open()
-    return propose(this.#core, this.#line, this, (bytes) => this.#importer.add(bytes, true), options)
+    const add = (bytes: Uint8Array) =>
+      guarded(
+        this.#core,
+        () => this.#importer.add(bytes, true),
+        (verdict) => verdict
+      )
+    return propose(this.#core, this.#line, this, add, options)
   }
 
-  /** For the pool: a state at head on which transactions can be tried. */
+  /** For the pool: a state at head on which transactions can be tried. @throws HeadersOnlyError */
   async scratch(): Promise<Scratch<Tx>> {
+    this.#needBodies('chain.scratch')
     await this.open()
     return this.#line.run(() => makeScratch(this.#core))
   }
@@ -290,21 +362,17 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#core.commit(this.#core.store.write(), 'headers', false)
   }
 
+  #needBodies(what: string): void {
+    if (!this.bodies) throw new HeadersOnlyError(what)
+  }
+
   /** One change at a time. What goes wrong in here is our problem: a verdict for the caller, an event for the operator. */
   #change<R>(task: () => Promise<R>, failed: (verdict: Verdict) => R, signal?: AbortSignal): Promise<R> {
-    return this.#line.run(async () => {
-      if (!this.#open) return failed(ignore('error', 'the chain is not open'))
-      try {
-        // a better branch whose writing failed is tried again with whatever comes next
-        if (this.#core.tree.candidate() != null) await reorganise(this.#core, false)
-        const result = await task()
-        if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
-        return result
-      } catch (err) {
-        if (signal?.aborted) throw err
-        this.#core.error(err instanceof BlockwireError ? err : new StoreReadError('something', err))
-        return failed(ignore('error', err instanceof Error ? err.message : String(err)))
-      }
-    }, signal)
+    const run = async (): Promise<R> => {
+      const result = await task()
+      if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
+      return result
+    }
+    return this.#line.run(() => (this.#open ? guarded(this.#core, run, failed, signal) : failed(CLOSED)), signal)
   }
 }

@@ -1,24 +1,36 @@
-import type { Clock } from '../clock.js'
-import { type BlockwireError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
+import { type Clock, systemClock } from '../clock.js'
+import { type BlockwireError, ConfigError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
-import { type Entry, makeEntry } from './entry.js'
-import type { ChainEvents } from './events.js'
-import type { Terms } from './genesis.js'
+import { branchOf, type Entry, makeEntry } from './entry.js'
+import type { ChainEvents, RebuildDetail } from './events.js'
+import { integer, type Terms } from './genesis.js'
 import { Inspector, MEDIAN } from './inspector.js'
-import type { BaseHeader } from './rules.js'
+import type { BaseHeader, Located } from './rules.js'
+import { splitOf } from './split.js'
 import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
 import { Tree } from './tree.js'
+import { TxIndex } from './tx-index.js'
 
 export interface CoreInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>
   store: Store
-  clock: Clock
-  maxReorg: number
-  maxSide: number
+  clock?: Clock | undefined
+  /** @default 10_000 */
+  maxReorg?: number | undefined
+  /** @default 250_000 */
+  maxSide?: number | undefined
+  /** A reorganisation that holds more than this in memory is written in steps. @default 32 MiB */
+  stepBytes?: number | undefined
+  /** @default true */
+  bodies?: boolean | undefined
+  /** @default false */
+  txIndex?: boolean | undefined
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
   listens(type: keyof ChainEvents<Header>): boolean
+  onRebuild?: ((progress: RebuildDetail) => void) | undefined
 }
 
+const STEP_BYTES = 32 * 1_048_576
 /** Branches whose depth was reported, at most. */
 const MAX_WARNED = 1_000
 
@@ -28,6 +40,15 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly store: Store
   readonly clock: Clock
   readonly maxReorg: number
+  /** Blocks are kept, not headers only. */
+  readonly bodies: boolean
+  /** There is a state, made from blocks. */
+  readonly stateful: boolean
+  readonly txIndex: TxIndex | undefined
+  readonly maxSide: number
+  /** Blocks below the lowest fork that rules may look at. */
+  readonly margin: number
+  readonly stepBytes: number
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
@@ -36,6 +57,18 @@ export class Core<Header extends BaseHeader, Tx> {
   #unwritten: Writing
   /** Undo is stored from this height up. */
   undoFrom = 1
+  /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
+  live = false
+  /** The heaviest branch that forks off too deep. */
+  split: { at: Located<Header>; forkHeight: number } | undefined
+  /** The block by which a branch was named that is followed although it forks off too deep. */
+  accepted: Uint8Array | undefined
+  /** The state is made anew, or that did not come to its end. */
+  remaking = false
+  /** While the state belongs to no block: when it is that of genesis. */
+  emptied: Promise<void> | undefined
+  /** The chain is about to be closed. */
+  closing = false
   readonly #init: CoreInit<Header, Tx>
   readonly #warned = new Set<string>()
   #target: Entry<Header>
@@ -44,27 +77,47 @@ export class Core<Header extends BaseHeader, Tx> {
     this.#init = init
     this.terms = init.terms
     this.store = init.store
-    this.clock = init.clock
-    this.maxReorg = init.maxReorg
+    this.clock = init.clock ?? systemClock
+    this.maxReorg = integer('maxReorg', init.maxReorg ?? 10_000, 1, 1_000_000)
+    this.maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
+    this.margin = Math.max(init.terms.lookback, MEDIAN) + 1
+    this.stepBytes = integer('stepBytes', init.stepBytes ?? STEP_BYTES, 1, Number.MAX_SAFE_INTEGER)
+    this.bodies = init.bodies ?? true
+    this.stateful = this.bodies && init.terms.rules.state != null
+    if (init.txIndex && !this.bodies)
+      throw new ConfigError('txIndex', 'needs blocks, and this chain keeps headers only')
+    this.txIndex = init.txIndex ? new TxIndex(init.store, init.terms.limits) : undefined
     this.tree = new Tree({
       genesis: init.terms.genesis.at,
       tie: init.terms.tie,
-      maxReorg: init.maxReorg,
-      keep: init.maxReorg + Math.max(init.terms.lookback, MEDIAN) + 1,
-      maxSide: init.maxSide
+      maxReorg: this.maxReorg,
+      pinned: (height) => init.terms.checkpoints.passed(height),
+      keep: this.maxReorg + this.margin,
+      maxSide: this.maxSide,
+      bodies: this.bodies
     })
     this.#target = this.tree.target
     this.#unwritten = init.store.write()
     this.inspector = new Inspector({
       terms: init.terms,
-      clock: init.clock,
+      clock: this.clock,
       before: (entry) => this.before(entry),
       threw: (rule, cause) => this.error(new RuleError(rule, cause))
     })
   }
 
+  /** @throws AbortError once the chain is being closed: for what takes long and can be carried on later. */
+  checkClosing(): void {
+    if (this.closing) throw new DOMException('the chain is being closed', 'AbortError')
+  }
+
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void {
     this.#init.emit(type, detail)
+  }
+
+  tellRebuild(progress: RebuildDetail): void {
+    this.#init.emit('rebuild', progress)
+    this.#init.onRebuild?.(progress)
   }
 
   listens(type: keyof ChainEvents<Header>): boolean {
@@ -121,13 +174,21 @@ export class Core<Header extends BaseHeader, Tx> {
     this.announceTarget()
   }
 
-  /** Says once per branch that it is heavier but forks off too deep. `first` is its first block off the head chain. */
-  warnDeep(first: string, forkHeight: number, tip: Uint8Array): void {
+  /** A branch is heavier but forks off too deep: remembers the heaviest, and says it once per branch. */
+  warnDeep(tip: Entry<Header>): void {
+    const forkHeight = this.tree.forkHeight(tip)
+    const known = splitOf(this)
+    // nothing could be decided about one that contradicts a checkpoint
+    const open = forkHeight >= this.tree.pinned
+    if (open && (known == null || tip.at.work > known.work)) this.split = { at: tip.at, forkHeight }
+    const first = toHex((branchOf(tip)[0] ?? tip).at.hash)
     if (this.#warned.has(first)) return
     if (this.#warned.size >= MAX_WARNED) this.#warned.clear()
     this.#warned.add(first)
     const depth = this.tree.head.at.height - forkHeight
-    this.error(new ReorgTooDeepError(depth, this.maxReorg, toHex(tip)))
+    const split = splitOf(this)
+    if (open && split != null) this.emit('split', split)
+    this.error(new ReorgTooDeepError(depth, this.maxReorg, toHex(tip.at.hash)))
   }
 
   /** Says that the target moved, if it did. */

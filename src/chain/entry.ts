@@ -33,10 +33,14 @@ export interface TreeInit<Header> {
   tie: 'first-seen' | 'lowest-hash'
   /** Forks deeper than this below head are not followed. */
   maxReorg: number
+  /** Up to where a head chain of this height may never be left, whatever comes. @default 0 */
+  pinned?: (height: number) => number
   /** Blocks of the head chain that stay in memory. More than `maxReorg`. */
   keep: number
   /** Most headers off the head chain. */
   maxSide: number
+  /** Bodies are kept. @default true */
+  bodies?: boolean
 }
 
 export function makeEntry<Header>(at: Located<Header>, parent: Entry<Header> | undefined): Entry<Header> {
@@ -71,22 +75,6 @@ export function subtree<Header>(root: Entry<Header>): Entry<Header>[] {
   return found
 }
 
-/** Takes an entry off its parent. */
-export function unlink<Header>(entry: Entry<Header>): void {
-  const parent = entry.parent
-  if (parent == null) return
-  if (parent.child === entry) {
-    parent.child = entry.sibling
-    return
-  }
-  for (let at = parent.child; at != null; at = at.sibling) {
-    if (at.sibling === entry) {
-      at.sibling = entry.sibling
-      return
-    }
-  }
-}
-
 /** From a branch's first block above the head chain up to `entry`. */
 export function branchOf<Header>(entry: Entry<Header>): Entry<Header>[] {
   const branch: Entry<Header>[] = []
@@ -102,24 +90,4 @@ export function forkHeightOf<Header>(entry: Entry<Header>): number {
     at = at.parent
   }
   return at.at.height
-}
-
-/** The lightest branches' upper ends, tips first, about `enough` entries of them; none that is in `keep` or carries one that stays. */
-export function lightest<Header>(side: Set<Entry<Header>>, keep: Set<Entry<Header>>, enough: number): Entry<Header>[] {
-  const tips = [...side].filter((entry) => entry.child == null && !keep.has(entry))
-  tips.sort((a, b) => (a.at.work < b.at.work ? -1 : a.at.work > b.at.work ? 1 : 0))
-  const gone = new Set<Entry<Header>>()
-  for (const tip of tips) {
-    for (let at: Entry<Header> | undefined = tip; at != null && gone.size < enough; at = at.parent) {
-      if (at.main || keep.has(at) || !childless(at, gone)) break
-      gone.add(at)
-    }
-    if (gone.size >= enough) break
-  }
-  return [...gone]
-}
-
-function childless<Header>(entry: Entry<Header>, gone: Set<Entry<Header>>): boolean {
-  for (let child = entry.child; child != null; child = child.sibling) if (!gone.has(child)) return false
-  return true
 }

@@ -1,5 +1,6 @@
 import type { BlockwireError } from '../errors.js'
 import type { Located } from './rules.js'
+import type { Split } from './split.js'
 
 /** A block that joined the head chain. */
 export interface BlockDetail<Header> {
@@ -24,9 +25,19 @@ export interface ReorgDetail<Header> {
   added: Located<Header>[]
 }
 
+/** The state is made anew from the stored blocks, because the rules changed or the store was damaged. */
+export interface RebuildDetail {
+  /** Up to where it is. */
+  height: number
+  /** Up to where it goes. */
+  goal: number
+  why: string
+  done: boolean
+}
+
 /** When several belong to one change they come in this order: target, reorg, block, head. Head and state are the new ones already. */
 export interface ChainEvents<Header = unknown> {
-  /** Once per block that joins the head chain, in order. */
+  /** Once per block that joins the head chain, in order. Never in a chain that keeps headers only. */
   block: CustomEvent<BlockDetail<Header>>
   /** The head moved: once per change, once per batch of a bulk import. */
   head: CustomEvent<Located<Header>>
@@ -34,6 +45,10 @@ export interface ChainEvents<Header = unknown> {
   reorg: CustomEvent<ReorgDetail<Header>>
   /** The header with the most work that is not known to be invalid is another one; its bodies may be missing. */
   target: CustomEvent<Located<Header>>
+  /** Twice a second while `open` makes the state anew, and once when that is done. */
+  rebuild: CustomEvent<RebuildDetail>
+  /** A heavier branch forks off too deep and is not followed: once per branch, before the error that says so. */
+  split: CustomEvent<Split>
   /** ReorgTooDeepError, StoreWriteError, StoreReadError, RuleError. The chain goes on. */
   error: CustomEvent<BlockwireError>
 }

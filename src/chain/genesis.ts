@@ -2,6 +2,7 @@ import { ConfigError } from '../errors.js'
 import { sha256 } from '../hash.js'
 import { compareBytes, equalBytes, toHex } from '../hex.js'
 import { encodeBlock, txId } from './block.js'
+import { type Checkpoints, readCheckpoints } from './checkpoints.js'
 import { varintLength, Writer } from './cursor.js'
 import { keyOf } from './key.js'
 import { merkleRoot } from './merkle.js'
@@ -27,6 +28,8 @@ export interface Terms<Header extends BaseHeader, Tx> {
   lookback: number
   tie: 'first-seen' | 'lowest-hash'
   forks: number[]
+  minimumWork: bigint
+  checkpoints: Checkpoints
   genesis: Genesis<Header>
   /** `<network>-<first 8 hex of the genesis hash>`. */
   id: string
@@ -60,8 +63,10 @@ export function settle<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>):
     if (typeof rules.state.applyTx !== 'function') throw new ConfigError('state.applyTx', 'is not a function')
   }
   const genesis = makeGenesis(rules, params, limits)
+  const minimumWork = checkMinimumWork(rules.minimumWork ?? 0n)
+  const checkpoints = readCheckpoints(rules.checkpoints ?? {}, genesis.at.hash)
   const id = `${rules.network}-${toHex(genesis.at.hash.subarray(0, 4))}`
-  return { rules, network: rules.network, params, limits, lookback, tie, forks, genesis, id }
+  return { rules, network: rules.network, params, limits, lookback, tie, forks, minimumWork, checkpoints, genesis, id }
 }
 
 /** Sorted `name=value` lines: what P of the genesis hash is the hash of. */
@@ -112,6 +117,12 @@ function checkForks(forks: number[]): number[] {
   })
   if (forks.length > 256) throw new ConfigError('forks', `has ${forks.length} heights, over 256`)
   return [...forks]
+}
+
+function checkMinimumWork(work: bigint): bigint {
+  if (typeof work !== 'bigint' || work < 0n || work > MAX_WORK)
+    throw new ConfigError('minimumWork', `${String(work)} is not a bigint from 0 to 2^256 - 1`)
+  return work
 }
 
 /** @throws ConfigError unless `value` is an integer within bounds. */

@@ -1,8 +1,10 @@
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import { followTarget } from './header-head.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
-import { assess, insertDeep, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
+import { admitDeep, reviewSplit } from './split.js'
+import { assess, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
 
 /** What came of a list of headers. */
@@ -54,7 +56,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     result.verdict = verdict
     if (verdict.result !== 'accept' || parent == null || place == null) break
     if (deep) {
-      result.verdict = insertDeep(core, named, parent, place)
+      result.verdict = await admitDeep(core, named, parent, place)
       const inserted = core.tree.get(named.hash)
       if (inserted != null) {
         result.last = inserted.at
@@ -67,7 +69,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       result.verdict = ignore('full', TOO_MANY)
       break
     }
-    top = core.tree.insert(located(named, place, own), parent)
+    top = core.tree.insert(located(named, place, core.bodies ? own : undefined), parent)
     core.tree.revive(top)
     fresh.push(top)
     result.last = top.at
@@ -78,12 +80,16 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       since = performance.now()
     }
   }
-  if (later && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
+  const moved = followTarget(core, writing)
+  // the head of a chain of headers goes with them, and is not left for later
+  if (later && core.bodies && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
   else if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
     core.tree.removeAll(fresh)
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }
-  core.announceTarget()
+  if (moved != null) moved()
+  else core.announceTarget()
+  if (!core.bodies) await reviewSplit(core)
   return result
 }
 

@@ -7,7 +7,8 @@ import { keyOf } from './key.js'
 import { turn } from './line.js'
 import { condemn, reorganise, stateVerdict } from './reorg.js'
 import type { BaseHeader } from './rules.js'
-import { assess, insertDeep, isFuture, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
+import { admitDeep } from './split.js'
+import { assess, isFuture, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { isPromise } from './state.js'
 import { blockKey, TABLE } from './store.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
@@ -57,8 +58,10 @@ export class Importer<Header extends BaseHeader, Tx> {
     const future = isFuture(verdict)
     if (parent == null || place == null || (verdict.result !== 'accept' && !future)) return verdict
     if (standing.deep) {
-      if (standing.entry == null && makeRoom(core, 1)) insertDeep(core, piece, parent, place)
-      return ignore('too-deep')
+      if (standing.entry != null || !makeRoom(core, 1)) return ignore('too-deep')
+      await admitDeep(core, piece, parent, place)
+      // where it is followed after all it is an ordinary one now
+      return core.tree.get(piece.hash)?.deep === false ? this.add(bytes, own) : ignore('too-deep')
     }
     const body = core.inspector.body(piece)
     if (future && body.verdict.result === 'accept') {
@@ -133,7 +136,9 @@ export class Importer<Header extends BaseHeader, Tx> {
     return this.#verdict(entry, await reorganise(core, own))
   }
 
-  #verdict(entry: Entry<Header>, written: boolean): Verdict {
+  #verdict(added: Entry<Header>, written: boolean): Verdict {
+    // a reorganisation may have filled the tree anew
+    const entry = this.#core.tree.get(added.at.hash) ?? added
     if (entry.invalid != null) {
       return entry.parent?.invalid == null
         ? reject('state', entry.invalid)

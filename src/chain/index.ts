@@ -17,7 +17,7 @@ export { Chain } from './chain.js'
 export type { ChainInit } from './chain-init.js'
 export { Reader, varintLength, Writer } from './cursor.js'
 export type { Status } from './entry.js'
-export type { BlockDetail, ChainEvents, ReorgDetail } from './events.js'
+export type { BlockDetail, ChainEvents, RebuildDetail, ReorgDetail } from './events.js'
 export type { Field } from './field.js'
 export { genesisHash } from './genesis.js'
 export type { HeadersResult } from './headers.js'
@@ -30,6 +30,7 @@ export {
   type ProducerInit,
   producer
 } from './producer.js'
+export { type MerkleProof, merkleProof, verifyMerkleProof } from './proof.js'
 export type { Draft, Proposed, ProposeOptions, Scratch, Sealed } from './propose.js'
 export type { OpenReport } from './repair.js'
 export type {
@@ -45,6 +46,7 @@ export type {
   StateDb,
   StateRules
 } from './rules.js'
+export type { Split } from './split.js'
 export type { Checked } from './standing.js'
 export type { Database } from './store.js'
 export {
@@ -68,4 +70,6 @@ export {
   varBytes
 } from './struct.js'
 export { type Table, table } from './table.js'
+export type { Minimum } from './threshold.js'
 export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'
+export type { HeaderWalk } from './walk.js'

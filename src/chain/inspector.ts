@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js'
 import { sha256 } from '../hash.js'
-import { equalBytes } from '../hex.js'
+import { equalBytes, toHex } from '../hex.js'
 import { apart, sha256Many } from '../lanes.js'
 import { ancestorsOf } from './ancestors.js'
 import { splitBlock } from './block.js'
@@ -167,6 +167,8 @@ export class Inspector<Header extends BaseHeader, Tx> {
     const { rules, lookback, limits } = this.#terms
     if (header.height !== undefined && header.height !== place.height)
       return reject('height', `${header.height} after ${parent.at.height}`)
+    const wanted = this.#terms.checkpoints.objection(place.height, hash)
+    if (wanted != null) return reject('checkpoint', `block ${place.height} is ${toHex(wanted)} by a checkpoint`)
     if (!this.#late(header.time, parent))
       return reject('time-too-old', `${header.time} is not after ${this.median(parent)}`)
     try {

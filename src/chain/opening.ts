@@ -1,8 +1,20 @@
-import { DataForeignError, DataUnusableError, DataVersionError } from '../errors.js'
+import { DataForeignError, DataRoleError, DataUnusableError, DataVersionError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
-import { backToGenesis, replay } from './rebuild.js'
+import { rebuild } from './rebuild.js'
+import {
+  decodePlace,
+  decodeRebuild,
+  decodeReorg,
+  decodeSplit,
+  decodeUndoRange,
+  encodeRebuild,
+  encodeUndoRange,
+  RECORD,
+  type ReorgRecord
+} from './record.js'
+import { begin, readText, renewal, writtenBy } from './renewal.js'
 import { type Holdings, MAX_HEIGHT, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import {
@@ -12,59 +24,124 @@ import {
   encodeHeaderRecord,
   encodeHeight,
   FORMAT,
+  FORMAT_HEADERS,
   headRecord,
   heightKey,
   metaKey,
   readHeight,
   TABLE
 } from './store.js'
+import { settleIndex } from './tx-index.js'
 
 const utf8 = new TextEncoder()
-const NO_STATE = '-'
 /** Keys asked for at once. */
 const CHUNK = 1_000
 
-/**
- * Opens the store: creates it, or checks whose it is, checks and mends the head chain, and fills the tree.
- * @throws DataForeignError, DataVersionError, DataUnusableError.
- */
-export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<OpenReport> {
-  const report: OpenReport = { height: 0, created: false, repaired: [] }
-  const format = await readText(core, 'format')
-  if (format == null) {
-    await create(core)
-    report.created = true
-  } else await checkOwner(core, format)
-  const head = await readHead(core, report)
-  const before = report.repaired.length
-  try {
-    await load(core, head, report)
-  } catch (err) {
-    if (!(err instanceof StateLost)) throw err
-    await backToGenesis(core)
-    // what else was said was not written
-    report.repaired.splice(before)
-    report.repaired.push(`${err.message}: the state was made anew from the stored blocks`)
-    await load(core, { height: 0, hash: core.terms.genesis.at.hash }, report)
-    await replay(core)
-  }
-  report.height = core.tree.head.at.height
-  return report
+/** What comes of opening. */
+export interface Opened<Header> {
+  report: OpenReport
+  /** Where a reorganisation in steps was going when it was interrupted. */
+  target: Entry<Header> | undefined
 }
 
-/** Checks and mends the head chain, and fills the tree. */
+/**
+ * Opens the store: creates it, or checks whose it is, checks and mends the head chain, and fills the tree.
+ * @throws DataForeignError, DataRoleError, DataVersionError, DataUnusableError.
+ */
+export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<Opened<Header>> {
+  const report: OpenReport = { height: 0, created: false, repaired: [] }
+  if ((await core.store.db.get(metaKey('format'))) == null) {
+    await create(core)
+    report.created = true
+  } else await checkOwner(core)
+  let head = await readHead(core, report)
+  await readUndoFrom(core, head.height)
+  let record = await renewal(core, head)
+  const before = report.repaired.length
+  for (;;) {
+    if (record != null) {
+      report.repaired.push(await rebuild(core, record, head))
+      head = core.tree.head.at
+    }
+    try {
+      const target = await load(core, head, report)
+      await checkCheckpoints(core)
+      await settleIndex(core)
+      report.height = core.tree.head.at.height
+      return { report, target }
+    } catch (err) {
+      if (!(err instanceof StateLost)) throw err
+      if (record?.phase === 'emptying') throw new DataUnusableError(whereIs(core), err.message, err)
+      // what else was said was not written
+      report.repaired.splice(before)
+      record = await begin(core, { phase: 'emptying', cut: 0, goal: head, checkFrom: 0, why: err.message })
+    }
+  }
+}
+
+/** The head chain must be the one that the checkpoints name, also when they were added to the rules later. */
+async function checkCheckpoints<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
+  const { store, terms, tree } = core
+  for (const { height, hash } of terms.checkpoints.upTo(tree.head.at.height)) {
+    const stored = tree.mainAt(height)?.at.hash ?? (await store.db.get(heightKey(TABLE.main, height)))
+    if (stored == null || !equalBytes(stored, hash))
+      throw new DataForeignError(
+        whereIs(core),
+        `block ${height}`,
+        stored == null ? 'unreadable' : toHex(stored),
+        `checkpoint ${toHex(hash)}`
+      )
+  }
+}
+
+/**
+ * Makes the state anew as the record in the store says, and fills the tree again. Where that throws, the next call goes on; until then
+ * `core.remaking` is set. Answers where a reorganisation in steps is going.
+ */
+export async function remake<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>
+): Promise<Entry<Header> | undefined> {
+  core.remaking = true
+  const { db } = core.store
+  // the tree is filled from the store
+  if (core.unwritten > 0 && !(await core.commit(core.store.write(), 'headers', false)))
+    throw new DataUnusableError(whereIs(core), 'the state could not be made anew')
+  const record = decodeRebuild(await db.get(RECORD.rebuild))
+  let head = decodePlace(await db.get(RECORD.head)) ?? core.tree.head.at
+  await readUndoFrom(core, head.height)
+  if (record != null) {
+    await rebuild(core, record, head)
+    head = core.tree.head.at
+  }
+  const target = await load(core, head, { height: 0, created: false, repaired: [] })
+  await settleIndex(core)
+  core.remaking = false
+  return target
+}
+
+/** Checks and mends the head chain, and fills the tree. Answers where a reorganisation in steps is going. */
 async function load<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   head: { height: number; hash: Uint8Array },
   report: OpenReport
-): Promise<void> {
-  await readUndoFrom(core, head.height)
-  const from = Math.max(0, head.height - core.tree.keep)
+): Promise<Entry<Header> | undefined> {
+  const moving = decodeReorg(await core.store.db.get(RECORD.reorg))
+  if (moving == null) await readUndoFrom(core, head.height)
+  else core.undoFrom = moving.undoFrom
+  const split = decodeSplit(await core.store.db.get(RECORD.split))
+  const lowest = Math.min(head.height, moving?.from.height ?? head.height) - core.tree.keep
+  const from = Math.max(0, Math.min(lowest, split == null ? lowest : split.fork.height - core.margin))
   const holdings = await readHoldings(core, from)
   const chain = await repair(core, holdings, head, from, report)
   core.tree.restore(chain)
-  if (core.terms.rules.state != null) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
-  await loadSide(core, holdings)
+  const fork = split && core.tree.mainAt(split.fork.height)
+  const accepted = fork != null && equalBytes(fork.at.hash, split!.fork.hash)
+  core.tree.accepted = accepted ? split!.fork.height : undefined
+  core.accepted = accepted ? split!.tip.hash : undefined
+  if (split != null && !accepted) await core.store.db.del(RECORD.split)
+  core.live = (await core.store.db.get(RECORD.live)) != null
+  if (core.stateful) core.tree.floor = Math.min(core.undoFrom - 1, core.tree.head.at.height)
+  return loadSide(core, holdings, moving)
 }
 
 async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
@@ -73,19 +150,20 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
     if (page.length > 0) throw new DataUnusableError(whereIs(core), 'it holds blocks but does not say in which format')
   }
   const { at, block, header, writes } = terms.genesis
+  const { version, forks } = writtenBy(core)
   const writing = store.write()
-  writing.put(metaKey('format'), utf8.encode(FORMAT))
+  writing.put(metaKey('format'), utf8.encode(formatOf(core)))
   writing.put(metaKey('network'), utf8.encode(terms.network))
   writing.put(metaKey('genesis'), at.hash)
-  writing.put(metaKey('state'), utf8.encode(stateVersion(core)))
-  writing.put(metaKey('forks'), utf8.encode(terms.forks.join(',')))
-  writing.put(metaKey('undo'), undoRecord(1, core.maxReorg))
-  writing.put(metaKey('head'), headRecord(0, at.hash))
+  writing.put(metaKey('state'), utf8.encode(version))
+  writing.put(metaKey('forks'), utf8.encode(forks))
+  if (core.bodies) writing.put(RECORD.undo, encodeUndoRange(1, core.maxReorg))
+  writing.put(RECORD.head, headRecord(0, at.hash))
   writing.put(blockKey(TABLE.header, 0, at.hash), encodeHeaderRecord(at.work, header))
-  writing.put(blockKey(TABLE.body, 0, at.hash), block)
+  if (core.bodies) writing.put(blockKey(TABLE.body, 0, at.hash), block)
   writing.put(bytesKey(TABLE.height, at.hash), encodeHeight(0))
   writing.put(heightKey(TABLE.main, 0), at.hash)
-  for (const [key, value] of writes) writing.put(bytesKey(TABLE.state, key), value)
+  if (core.bodies) for (const [key, value] of writes) writing.put(bytesKey(TABLE.state, key), value)
   try {
     await writing.commit(true)
   } catch (cause) {
@@ -93,11 +171,14 @@ async function create<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Pr
   }
 }
 
-async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, format: string): Promise<void> {
+async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const { store, terms } = core
   const where = whereIs(core)
-  if (format !== FORMAT) throw new DataVersionError(where, 'format', format, FORMAT)
-  const network = (await readText(core, 'network')) ?? 'unreadable'
+  const format = await readText(core, 'format')
+  const [full, light] = [FORMAT, FORMAT_HEADERS]
+  if (format !== full && format !== light) throw new DataVersionError(where, 'format', format, formatOf(core))
+  if (format !== formatOf(core)) throw new DataRoleError(where, format === light)
+  const network = await readText(core, 'network')
   if (network !== terms.network) throw new DataForeignError(where, 'network', network, terms.network)
   const genesis = await store.db.get(metaKey('genesis'))
   if (genesis == null || !equalBytes(genesis, terms.genesis.at.hash))
@@ -107,32 +188,14 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>,
       genesis == null ? 'unreadable' : toHex(genesis),
       toHex(terms.genesis.at.hash)
     )
-  const version = (await readText(core, 'state')) ?? 'unreadable'
-  if (version !== stateVersion(core)) throw new DataVersionError(where, 'state version', version, stateVersion(core))
-}
-
-/** Forks that the stored blocks have passed must be those of the rules; what lies above head may change. */
-async function checkForks<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, height: number): Promise<void> {
-  const stored = (await readText(core, 'forks')) ?? 'unreadable'
-  const ours = core.terms.forks.join(',')
-  if (stored === ours) return
-  const passed = (list: string): string =>
-    list
-      .split(',')
-      .filter((fork) => fork !== '' && !(Number(fork) > height))
-      .join(',')
-  if (passed(stored) !== passed(ours))
-    throw new DataVersionError(whereIs(core), 'forks', stored === '' ? 'none' : stored, ours === '' ? 'none' : ours)
-  await core.store.db.put(metaKey('forks'), utf8.encode(ours))
 }
 
 async function readHead<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   report: OpenReport
 ): Promise<{ height: number; hash: Uint8Array }> {
-  const record = await core.store.db.get(metaKey('head'))
-  let head: { hash: Uint8Array; height: number } | undefined =
-    record?.length === 38 ? { hash: new Uint8Array(record.subarray(0, 32)), height: readHeight(record, 32) } : undefined
+  const record = await core.store.db.get(RECORD.head)
+  let head = decodePlace(record)
   if (head == null) {
     const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
     for (const [key, hash] of await core.store.db.iterator(range).all())
@@ -140,34 +203,36 @@ async function readHead<Header extends BaseHeader, Tx>(
     if (head == null)
       throw new DataUnusableError(whereIs(core), 'neither the head nor the index of heights can be read')
     report.repaired.push(`the record of the head was damaged: taken from the index of heights, block ${head.height}`)
-    await core.store.db.put(metaKey('head'), headRecord(head.height, head.hash))
+    // where the state was being made anew it is not known up to where it is
+    const begun = decodeRebuild(await core.store.db.get(RECORD.rebuild))
+    if (begun != null) await core.store.db.put(RECORD.rebuild, encodeRebuild({ ...begun, phase: 'emptying', cut: 0 }))
+    await core.store.db.put(RECORD.head, headRecord(head.height, head.hash))
   }
-  await checkForks(core, head.height)
   return head
 }
 
 /** Finds out from which height undo is stored; the store may have been written with another `maxReorg`. */
 async function readUndoFrom<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, height: number): Promise<void> {
   const { store, maxReorg } = core
-  const record = await store.db.get(metaKey('undo'))
-  const lowest = record?.length === 12 ? readHeight(record, 0) : 1
-  const then = record?.length === 12 ? readHeight(record, 6) : maxReorg
+  if (!core.bodies) return
+  const range = decodeUndoRange(await store.db.get(RECORD.undo))
+  const { lowest, maxReorg: then } = range ?? { lowest: 1, maxReorg }
   const kept = Math.max(1, lowest, height - then + 1)
   core.undoFrom = Math.max(kept, height - maxReorg + 1)
-  if (record?.length === 12 && then === maxReorg) return
-  await store.db.put(metaKey('undo'), undoRecord(kept, maxReorg))
+  if (range?.maxReorg === maxReorg) return
+  await store.db.put(RECORD.undo, encodeUndoRange(kept, maxReorg))
   await store.db.clear({ gte: heightKey(TABLE.undo, 0), lt: heightKey(TABLE.undo, core.undoFrom) })
 }
 
-function undoRecord(lowest: number, maxReorg: number): Uint8Array {
-  const record = new Uint8Array(12)
-  record.set(encodeHeight(lowest))
-  record.set(encodeHeight(maxReorg), 6)
-  return record
-}
-
-/** Fills in the headers off the head chain; what does not link or is damaged is deleted. */
-async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, holdings: Holdings): Promise<void> {
+/**
+ * Fills in the headers off the head chain; what does not link or is damaged is deleted. `moving`: the head is between two branches.
+ * Answers the block that it was going to, where that is still possible.
+ */
+async function loadSide<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  holdings: Holdings,
+  moving: ReorgRecord | undefined
+): Promise<Entry<Header> | undefined> {
   const { tree, store, inspector } = core
   const writing = store.write()
   const side: Entry<Header>[] = []
@@ -177,7 +242,14 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
     const named = decoded == null ? undefined : inspector.header(decoded.header)
     const parent =
       named != null && 'hash' in named && equalBytes(named.hash, hash) ? tree.get(named.header.parent) : undefined
-    if (named == null || !('hash' in named) || parent == null || parent.at.height + 1 !== height || tree.full) {
+    if (
+      named == null ||
+      !('hash' in named) ||
+      parent == null ||
+      parent.at.height + 1 !== height ||
+      tree.full ||
+      barred(core, height, hash)
+    ) {
       for (const table of [TABLE.header, TABLE.body]) writing.del(blockKey(table, height, hash))
       writing.del(bytesKey(TABLE.height, hash))
       writing.del(bytesKey(TABLE.invalid, hash))
@@ -186,6 +258,8 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
     const work = parent.at.work + (core.terms.rules.work?.(named.header) ?? 1n)
     side.push(tree.insert({ hash, height, work, header: named.header }, parent))
   }
+  const leaving = moving && tree.get(moving.from.hash)
+  if (leaving !== tree.head) tree.leaving = leaving
   for (let i = 0; i < side.length; i += CHUNK) {
     const some = side.slice(i, i + CHUNK)
     const reasons = await store.db.getMany(some.map(({ at }) => bytesKey(TABLE.invalid, at.hash)))
@@ -195,17 +269,23 @@ async function loadSide<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, h
       else if (bodies[n]) tree.fill(entry)
     }
   }
+  // its own branch was damaged, and is not to be gone back to
+  if (moving != null && tree.leaving == null) writing.del(RECORD.reorg)
   await core.commit(writing, 'what was left over', false)
+  const target = tree.leaving && tree.get(moving!.target.hash)
+  return target?.complete && !target.main && target.invalid == null ? target : undefined
 }
 
-async function readText<Header extends BaseHeader, Tx>(
-  core: Core<Header, Tx>,
-  name: string
-): Promise<string | undefined> {
-  const bytes = await core.store.db.get(metaKey(name))
-  return bytes == null ? undefined : new TextDecoder().decode(bytes)
+/** Kept from before there was such a checkpoint. */
+function barred<Header extends BaseHeader, Tx>(
+  { terms, tree }: Core<Header, Tx>,
+  height: number,
+  hash: Uint8Array
+): boolean {
+  return terms.checkpoints.objection(height, hash) != null || height <= terms.checkpoints.passed(tree.head.at.height)
 }
 
-function stateVersion<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
-  return core.terms.rules.state == null ? NO_STATE : String(core.terms.rules.state.version ?? 1)
+/** A store of headers is no store of blocks, nor the other way round. */
+function formatOf<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
+  return core.bodies ? FORMAT : FORMAT_HEADERS
 }

@@ -53,6 +53,17 @@ export class Path<Header> {
     return first == null ? undefined : this.#entries[this.#from + height - first.at.height]
   }
 
+  /** Those without a body, ascending, from a height on. */
+  missing(limit: number, from = this.forkHeight + 1): Entry<Header>[] {
+    const missing: Entry<Header>[] = []
+    for (let height = from; missing.length < limit; height++) {
+      const entry = this.at(height)
+      if (entry == null) break
+      if (!entry.body) missing.push(entry)
+    }
+    return missing
+  }
+
   *[Symbol.iterator](): Generator<Entry<Header>> {
     for (let i = this.#from; i < this.#entries.length; i++) yield this.#entries[i]!
   }

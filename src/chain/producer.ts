@@ -59,8 +59,9 @@ export interface Producer<Header extends BaseHeader = BaseHeader> extends TypedE
 }
 
 /**
- * Produces blocks on the head, one after another, while sync is `live` or no peer can be found. Abandons a block when the head
- * moves. Waits for nothing but `when`, `seal` and the chain's queue. Stops with the node.
+ * Produces blocks on the head, one after another, while sync is `live`, or while no peer can be found and the chain is no less than
+ * `minimumWork` and the checkpoints demand. Abandons a block when the head moves. Waits for nothing but `when`, `seal` and the chain's
+ * queue. Stops with the node.
  */
 export function producer<Header extends BaseHeader, Tx>(
   init: ProducerInit<Header, Tx>
@@ -161,6 +162,9 @@ class ProducerService<Header extends BaseHeader, Tx>
   #ready(): boolean {
     const state = this.#siblings.sync?.state
     if (state == null || state === 'live') return true
+    const { head, minimum } = this.#chain
+    // alone on a chain that nobody would follow
+    if (head.work < minimum.work || head.height < minimum.height) return false
     return state === 'no-peers' && this.#clock.now() >= this.#aloneAt
   }
 

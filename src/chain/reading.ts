@@ -9,6 +9,15 @@ const DENSE = 10
 /** Longest side branch that is given out. */
 const MAX_BRANCH = 2_000
 
+/** A value of the state at head; it is waited for while the state belongs to no block. */
+export function readState<Header extends BaseHeader, Tx>(
+  { store, emptied }: Core<Header, Tx>,
+  key: Uint8Array
+): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+  const stored = bytesKey(TABLE.state, key)
+  return emptied == null ? store.read(stored) : emptied.then(() => store.read(stored))
+}
+
 /** Where a block stands; undefined for one that is not here. */
 export function statusAt<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, hash: Uint8Array): Status | undefined {
   const entry = core.entry(hash)
@@ -96,4 +105,26 @@ export function locatorFrom<Header extends BaseHeader, Tx>(
   }
   hashes.push(core.terms.genesis.at.hash)
   return hashes
+}
+
+/** Headers of the head chain from a height up to a block of it. Undefined where anything of it is missing or damaged. */
+export async function readMain<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  from: number,
+  to: { height: number; hash: Uint8Array }
+): Promise<Located<Header>[] | undefined> {
+  const lowest = Math.max(0, from)
+  const chain: Located<Header>[] = []
+  for await (const page of core.store.main(TABLE.header, lowest, to.height)) {
+    for (const value of page) {
+      const record = decodeHeaderRecord(value)
+      const named = record == null ? undefined : core.inspector.header(record.header)
+      if (record == null || named == null || !('hash' in named)) return undefined
+      const before = chain.at(-1)
+      if (before != null && !equalBytes(before.hash, named.header.parent)) return undefined
+      chain.push({ hash: named.hash, height: lowest + chain.length, work: record.work, header: named.header })
+    }
+  }
+  const last = chain.at(-1)
+  return last != null && last.height === to.height && equalBytes(last.hash, to.hash) ? chain : undefined
 }

@@ -2,66 +2,294 @@ import { DataUnusableError } from '../errors.js'
 import { equalBytes } from '../hex.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
-import { branchOf } from './entry.js'
+import type { Entry } from './entry.js'
+import type { Outcome } from './execution.js'
+import type { Piece } from './inspector.js'
+import { turn } from './line.js'
+import { readMain } from './reading.js'
+import { encodeRebuild, encodeUndoRange, RECORD, type RebuildRecord } from './record.js'
+import { forget, keysFrom } from './renewal.js'
 import { whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
-import { isPromise } from './state.js'
-import { bytesKey, headRecord, heightKey, metaKey, TABLE } from './store.js'
+import { decodeUndo, isPromise, Overlay } from './state.js'
+import { blockKey, bytesKey, headRecord, heightKey, TABLE } from './store.js'
 
 /** Of what is written at once, about. */
 const BATCH_BYTES = 8 * 1_048_576
-const PAGE = 1_000
+/** How long to work before others have a turn of the event loop. */
+const SLICE_MS = 25
+/** How often progress is told. */
+const TELL_MS = 500
 
-/**
- * Takes a store back to genesis, in one atomic batch: state, undo records and the index of heights go, headers and bodies stay.
- * What `replay` makes of them is the state again. For a store whose state belongs to a block that cannot be told.
- * @throws DataUnusableError when that cannot be written
- */
-export async function backToGenesis<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
-  const { store, terms } = core
-  const writing = store.write()
-  for (const [first, last] of [
-    [bytesKey(TABLE.state, new Uint8Array(0)), bytesKey(TABLE.state + 1, new Uint8Array(0))],
-    [heightKey(TABLE.undo, 0), bytesKey(TABLE.undo + 1, new Uint8Array(0))],
-    [heightKey(TABLE.main, 1), bytesKey(TABLE.main + 1, new Uint8Array(0))]
-  ] as const) {
-    const keys = store.db.keys({ gte: first, lt: last })
-    try {
-      for (let page = await keys.nextv(PAGE); page.length > 0; page = await keys.nextv(PAGE))
-        for (const key of page) writing.del(new Uint8Array(key as Uint8Array))
-    } finally {
-      await keys.close()
-    }
-  }
-  for (const [key, value] of terms.genesis.writes) writing.put(bytesKey(TABLE.state, key), value)
-  writing.put(heightKey(TABLE.main, 0), terms.genesis.at.hash)
-  writing.put(metaKey('head'), headRecord(0, terms.genesis.at.hash))
-  writing.del(metaKey('undo'))
-  try {
-    await writing.commit(true)
-  } catch (cause) {
-    throw new DataUnusableError(whereIs(core), 'a repair could not be written', cause)
-  }
+/** Why and where the blocks that were to be applied again end early. */
+interface Stop {
+  height: number
+  hash: Uint8Array
+  why: string
+  /** Refused by the rules: for ever, until these change. */
+  refused: boolean
 }
 
 /**
- * Applies the stored blocks of the best branch, in atomic batches. Stops where a block is missing, damaged or refused: `reorganise` does
- * what remains. A crash in between leaves a whole store at a lower head, and the next start goes on.
+ * Makes the state anew from the stored blocks, as the record says, which is in the store. In bounded batches; a crash in between is
+ * carried on from the record. Blocks that the rules refuse are marked, and the chain ends below them, as it does below one that is
+ * missing or damaged. Leaves a tree that holds the head chain only. Answers what was done, for the report; the last batch takes the record
+ * out of the store.
+ * @throws DataUnusableError when it cannot be written, or a rule throws; the store can be opened again.
  */
-export async function replay<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
-  const { tree, store, inspector } = core
-  const tip = tree.candidate()
-  if (tip == null) return
-  let advance = new Advance(core)
-  for (const entry of branchOf(tip)) {
-    const bytes = await store.body(entry.at.height, entry.at.hash)
-    const opened = bytes == null ? undefined : inspector.reopen(bytes)
-    if (opened == null || !equalBytes(opened.piece.hash, entry.at.hash)) break
-    const running = advance.apply(entry, opened.piece, opened.txs, false)
-    if ((isPromise(running) ? await running : running) !== true) break
-    if (advance.bytes < BATCH_BYTES) continue
-    if (!(await advance.commit(false))) return
-    advance = new Advance(core)
+export async function rebuild<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  record: RebuildRecord,
+  head: { height: number; hash: Uint8Array }
+): Promise<string> {
+  return new Rebuild(core, record, head).run()
+}
+
+class Rebuild<Header extends BaseHeader, Tx> {
+  readonly #core: Core<Header, Tx>
+  #record: RebuildRecord
+  #head: { height: number; hash: Uint8Array }
+  readonly #batchBytes: number
+  #toldAt = Number.NEGATIVE_INFINITY
+
+  constructor(core: Core<Header, Tx>, record: RebuildRecord, head: { height: number; hash: Uint8Array }) {
+    this.#core = core
+    this.#record = record
+    this.#head = head
+    this.#batchBytes = Math.min(BATCH_BYTES, core.stepBytes)
   }
-  if (advance.size > 0) await advance.commit(false)
+
+  async run(): Promise<string> {
+    this.#tell(this.#head.height)
+    if (this.#record.phase === 'down' && !(await this.#down())) await this.#enter('emptying')
+    const chain =
+      this.#record.phase === 'emptying'
+        ? undefined
+        : await readMain(this.#core, this.#head.height - this.#core.tree.keep, this.#head)
+    if (chain == null) await this.#empty()
+    else {
+      this.#core.tree.restore(chain)
+      this.#core.tree.floor = 0
+    }
+    const stop = await this.#up()
+    await this.#end(stop)
+    return this.#sentence(stop)
+  }
+
+  /** Takes blocks back by their undo records. False where one is missing or damaged. The index of heights stays. */
+  async #down(): Promise<boolean> {
+    const { store, terms, maxReorg } = this.#core
+    const { cut } = this.#record
+    while (this.#head.height > cut) {
+      const overlay = new Overlay((key) => store.read(bytesKey(TABLE.state, key)))
+      const writing = store.write()
+      let { height, hash } = this.#head
+      while (height > cut && overlay.bytes + writing.bytes < this.#batchBytes) {
+        const bytes = await store.db.get(blockKey(TABLE.undo, height, hash))
+        const undo = terms.rules.state == null ? [] : bytes && decodeUndo(bytes)
+        const below = await store.db.get(heightKey(TABLE.main, height - 1))
+        if (undo == null || below == null) return false
+        overlay.revert(undo)
+        writing.del(blockKey(TABLE.undo, height, hash))
+        height--
+        hash = new Uint8Array(below)
+      }
+      for (const { key, value } of overlay.changes()) {
+        if (value == null) writing.del(bytesKey(TABLE.state, key))
+        else writing.put(bytesKey(TABLE.state, key), value)
+      }
+      writing.put(RECORD.undo, encodeUndoRange(this.#core.undoFrom, maxReorg))
+      writing.put(RECORD.head, headRecord(height, hash))
+      await this.#write(writing.commit(false))
+      this.#head = { height, hash }
+      this.#tell(height)
+      this.#core.checkClosing()
+    }
+    await this.#enter('up')
+    return true
+  }
+
+  /** State and undo go; then head and state are those of genesis. */
+  async #empty(): Promise<void> {
+    const { terms, tree } = this.#core
+    const { at } = terms.genesis
+    if (this.#record.phase !== 'emptying') await this.#enter('emptying')
+    tree.restore([at])
+    tree.floor = 0
+    this.#core.undoFrom = 1
+    const emptied = Promise.withResolvers<void>()
+    this.#core.emptied = emptied.promise
+    try {
+      await this.#clear()
+    } finally {
+      // what waits for the state reads what is there, should this have failed
+      this.#core.emptied = undefined
+      emptied.resolve()
+    }
+    this.#head = { height: 0, hash: at.hash }
+  }
+
+  async #clear(): Promise<void> {
+    const { store, terms } = this.#core
+    const { at, writes } = terms.genesis
+    for (const table of [TABLE.state, TABLE.undo])
+      await this.#write(store.db.clear({ gte: Uint8Array.of(table), lt: Uint8Array.of(table + 1) }))
+    const writing = store.write()
+    for (const [key, value] of writes) writing.put(bytesKey(TABLE.state, key), value)
+    writing.put(heightKey(TABLE.main, 0), at.hash)
+    writing.put(RECORD.head, headRecord(0, at.hash))
+    writing.put(RECORD.undo, encodeUndoRange(1, this.#core.maxReorg))
+    this.#record = { ...this.#record, phase: 'up' }
+    writing.put(RECORD.rebuild, encodeRebuild(this.#record))
+    await this.#write(writing.commit(true))
+  }
+
+  async #up(): Promise<Stop | undefined> {
+    const { store, tree } = this.#core
+    const { goal } = this.#record
+    let advance = new Advance(this.#core)
+    let stop: Stop | undefined
+    let since = performance.now()
+    pages: for await (const page of store.range(TABLE.main, tree.head.at.height + 1, goal.height)) {
+      for (const [key, value] of page) {
+        const hash = new Uint8Array(value)
+        const height = advance.top.at.height + 1
+        const why = equalBytes(key, heightKey(TABLE.main, height))
+          ? await this.#apply(advance, height, hash)
+          : { why: 'is not in the index of heights', refused: false }
+        if (why != null) {
+          stop = { height, hash, ...why }
+          break pages
+        }
+        if (advance.bytes >= this.#batchBytes) {
+          await this.#commit(advance)
+          advance = new Advance(this.#core)
+        }
+        if (performance.now() - since <= SLICE_MS) continue
+        this.#tell(height)
+        this.#core.checkClosing()
+        await turn()
+        since = performance.now()
+      }
+    }
+    if (advance.size > 0) await this.#commit(advance)
+    return stop
+  }
+
+  /** Applies one block on the top. Undefined when that went well. */
+  async #apply(
+    advance: Advance<Header, Tx>,
+    height: number,
+    hash: Uint8Array
+  ): Promise<Pick<Stop, 'why' | 'refused'> | undefined> {
+    const { store, tree, inspector, terms } = this.#core
+    const parent = advance.top
+    const bytes = await store.body(height, hash)
+    const opened = bytes == null ? undefined : inspector.reopen(bytes)
+    if (bytes == null) return { why: 'has no body', refused: false }
+    if (
+      opened == null ||
+      !equalBytes(opened.piece.hash, hash) ||
+      !equalBytes(opened.piece.header.parent, parent.at.hash)
+    )
+      return { why: 'has a damaged body', refused: false }
+    const { piece, txs } = opened
+    const checks = this.#record.checkFrom > 0 && height >= this.#record.checkFrom
+    const checked = checks ? this.#check(piece, parent) : undefined
+    if (checked != null && 'why' in checked) return checked
+    const work = checked?.work ?? parent.at.work + (terms.rules.work?.(piece.header) ?? 1n)
+    const entry = tree.insert({ hash, height, work, header: piece.header }, parent)
+    entry.body = true
+    const running = advance.apply(entry, piece, txs, checks)
+    const outcome: Outcome = isPromise(running) ? await running : running
+    if (outcome === true) return undefined
+    tree.remove(entry)
+    if ('threw' in outcome) throw this.#threw(height, outcome.rule, outcome.threw)
+    return 'reject' in outcome
+      ? { why: `is refused by the rules: ${outcome.reject}`, refused: true }
+      : { why: `is ignored by the rules: ${outcome.ignore}`, refused: false }
+  }
+
+  /** What needs no state, by the rules as they are now. */
+  #check(piece: Piece<Header, Tx>, parent: Entry<Header>): Pick<Stop, 'why' | 'refused'> | { work: bigint } {
+    const { inspector } = this.#core
+    const { verdict, work } = inspector.place(piece.header, piece.hash, parent)
+    const body = inspector.body(piece).verdict
+    for (const each of [verdict, body]) {
+      if (each.result === 'accept' || each.reason === 'future') continue
+      const said = each.detail ?? each.reason
+      if (each.reason === 'error') throw this.#threw(parent.at.height + 1, said, undefined)
+      if (each.result === 'reject') return { why: `is refused by the rules: ${said}`, refused: true }
+      return { why: `is ignored by the rules: ${said}`, refused: false }
+    }
+    return { work }
+  }
+
+  async #end(stop: Stop | undefined): Promise<void> {
+    const { store, tree } = this.#core
+    const { height } = tree.head.at
+    if (stop?.refused) {
+      const reason = new TextEncoder().encode(stop.why.slice(0, 200))
+      await this.#write(store.db.batch([{ type: 'put', key: bytesKey(TABLE.invalid, stop.hash), value: reason }]))
+    }
+    // checked by other rules than ours
+    if (stop != null && this.#record.checkFrom > 0)
+      await this.#write(forget(this.#core, stop.height + (stop.refused ? 1 : 0)))
+    const writing = store.write()
+    for await (const key of keysFrom(this.#core, heightKey(TABLE.main, height + 1), Uint8Array.of(TABLE.main + 1)))
+      writing.del(new Uint8Array(key))
+    // the index of transactions names these blocks: it is made anew
+    if (writing.size > 0) writing.del(RECORD.txIndex)
+    writing.del(RECORD.rebuild)
+    await this.#write(writing.commit(true))
+    this.#toldAt = Number.NEGATIVE_INFINITY
+    this.#tell(height, true)
+  }
+
+  #sentence(stop: Stop | undefined): string {
+    const { why, cut } = this.#record
+    const from = cut === 0 ? '' : ` from block ${cut + 1}`
+    const anew = `${why}: the state was made anew${from} from the stored blocks`
+    if (stop == null) return anew
+    return `${anew}, up to block ${stop.height - 1}; block ${stop.height} ${stop.why}`
+  }
+
+  async #enter(phase: RebuildRecord['phase']): Promise<void> {
+    const cut = phase === 'emptying' ? 0 : this.#record.cut
+    this.#record = { ...this.#record, phase, cut }
+    await this.#write(
+      this.#core.store.db.batch([{ type: 'put', key: RECORD.rebuild, value: encodeRebuild(this.#record) }])
+    )
+  }
+
+  async #commit(advance: Advance<Header, Tx>): Promise<void> {
+    // what went wrong is told as an event, too
+    if (!(await advance.commit(false, 'quiet')))
+      throw new DataUnusableError(whereIs(this.#core), 'the state could not be made anew')
+  }
+
+  async #write(written: Promise<void>): Promise<void> {
+    try {
+      await written
+    } catch (cause) {
+      throw new DataUnusableError(whereIs(this.#core), 'the state could not be made anew', cause)
+    }
+  }
+
+  #threw(height: number, rule: string, cause: unknown): DataUnusableError {
+    const what = `the state could not be made anew: rules.${rule} threw at block ${height}`
+    return new DataUnusableError(
+      whereIs(this.#core),
+      what,
+      cause,
+      'mend the rule and start again: it goes on from there'
+    )
+  }
+
+  #tell(height: number, done = false): void {
+    const now = performance.now()
+    if (now - this.#toldAt < TELL_MS) return
+    this.#toldAt = now
+    this.#core.tellRebuild({ height, goal: this.#record.goal.height, why: this.#record.why, done })
+  }
 }

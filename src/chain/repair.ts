@@ -148,7 +148,9 @@ class Repair<Header extends BaseHeader, Tx> {
     block.work = record?.work
     const intact = block.header != null
     let body: Uint8Array | undefined
-    if (withBody || !intact) {
+    if (!this.#core.bodies) {
+      if (!intact && genesis) this.#take(block, terms.genesis.header)
+    } else if (withBody || !intact) {
       body = await store.body(height, hash)
       const opened = body == null ? undefined : inspector.reopen(body)
       const same = opened != null && equalBytes(opened.piece.hash, hash)
@@ -166,7 +168,7 @@ class Repair<Header extends BaseHeader, Tx> {
       this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
       this.#say(`the index of hashes was wrong for block ${height}`)
     }
-    if (withBody && !genesis && terms.rules.state != null && height >= this.#core.undoFrom) {
+    if (withBody && !genesis && this.#core.stateful && height >= this.#core.undoFrom) {
       const undo = await store.read(blockKey(TABLE.undo, height, hash))
       if (undo == null || decodeUndo(undo) == null) throw new StateLost(height)
     }
@@ -184,19 +186,20 @@ class Repair<Header extends BaseHeader, Tx> {
 
   /** Takes back every block above `cut`: those that are no good, those on them, and whatever the index has above the head. */
   async #cut(found: Found<Header>[], head: number, cut: number): Promise<void> {
-    const { store, terms, undoFrom } = this.#core
+    const { store, undoFrom } = this.#core
     const top = Math.max(head, this.#holdings.top)
     if (top === cut) return
     const overlay = new Overlay((key) => store.read(bytesKey(TABLE.state, key)))
     for (let height = top; height > cut; height--) {
       const hash = found.find((block) => block.height === height)?.hash ?? this.#holdings.main.get(height)
       if (hash == null) continue
-      if (terms.rules.state != null) {
+      if (this.#core.stateful) {
         const bytes = height < undoFrom ? undefined : await store.read(blockKey(TABLE.undo, height, hash))
         const record = bytes == null ? undefined : decodeUndo(bytes)
         if (record == null) throw new StateLost(height)
         overlay.revert(record)
       }
+      await this.#core.txIndex?.del(this.#writing, { height, hash })
       this.#writing.del(heightKey(TABLE.main, height))
       this.#holdings.headers.delete(keyOf(hash))
       for (const table of [TABLE.undo, TABLE.header, TABLE.body]) this.#writing.del(blockKey(table, height, hash))

@@ -75,7 +75,7 @@ export interface StateDb extends ReadableState {
 }
 
 export interface StateRules<Header, Tx> {
-  /** Of the meaning of what is stored. A store written with another version is refused. @default 1 */
+  /** Of the meaning of what is stored. A store of a lower version has its state made anew, one of a higher is refused. @default 1 */
   version?: number
   /** Writes the state before block 1: genesis money. */
   genesis?(db: StateDb): void
@@ -129,6 +129,20 @@ export interface Rules<Header extends BaseHeader, Tx> {
   /** At equal work. `first-seen`: the one first fully applied; a restart keeps its head. @default 'first-seen' */
   tie?: 'first-seen' | 'lowest-hash'
   limits?: Limits
-  /** Heights at which the rules changed, ascending: gives the fork id (EIP-2124). */
+  /**
+   * Heights at which the rules changed, ascending: gives the fork id (EIP-2124). A store that has passed one that is new to it applies the
+   * blocks from there up again.
+   */
   forks?: number[]
+  /**
+   * Total work of a chain that is known to exist, e.g. that of the real one when the app was released. No header of a chain with less is
+   * kept, no node that has less is `live`. Not part of the genesis hash. @default 0n
+   */
+  minimumWork?: bigint
+  /**
+   * Hashes of blocks that are known to be on the chain, by height, as 64 hex digits. Another block at such a height is refused, and so
+   * is a fork from below one that the head chain has passed; until the head has passed the last one no header of a chain that does not
+   * lead there is kept, and no node is `live`. At most 1,024. Not part of the genesis hash.
+   */
+  checkpoints?: Record<number, string>
 }

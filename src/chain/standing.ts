@@ -1,9 +1,10 @@
-import { equalBytes, toHex } from '../hex.js'
+import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
-import { branchOf, type Entry } from './entry.js'
+import type { Entry } from './entry.js'
 import type { Named, Place } from './inspector.js'
 import type { BaseHeader, Located } from './rules.js'
 import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, TABLE, type Writing } from './store.js'
+import { reaches, thresholdOf } from './threshold.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
 /** Where a block stands in the tree. */
@@ -52,9 +53,21 @@ export function assess<Header extends BaseHeader, Tx>(
     if (standing.deep && entry == null && core.older(hash) != null) standing.verdict = ignore('known')
     else if (entry != null) standing.place = { verdict: ACCEPT, height: entry.at.height, work: entry.at.work }
     else standing.place = inspector.place(header, hash, parent)
-    if (standing.place != null) standing.verdict = standing.place.verdict
+    if (standing.place != null)
+      standing.verdict = objectionTo(core, hash, standing.place.height) ?? standing.place.verdict
   }
   return standing
+}
+
+/** A new header below a checkpoint that the head chain has passed is on another branch. */
+export function objectionTo<Header extends BaseHeader, Tx>(
+  core: Core<Header, Tx>,
+  hash: Uint8Array,
+  height: number
+): Verdict | undefined {
+  const passed = core.terms.checkpoints.passed(core.tree.head.at.height)
+  if (height > passed || core.entry(hash) != null) return undefined
+  return reject('checkpoint', `it forks off below the checkpoint at ${passed}`)
 }
 
 /** All that can be said of a block without state; changes nothing. */
@@ -65,7 +78,10 @@ export function checkBlock<Header extends BaseHeader, Tx>(core: Core<Header, Tx>
   const checked: Checked<Header> = { verdict, hash: piece.hash, header: piece.header, txs: piece.raw }
   if (place == null) return checked
   checked.height = place.height
-  if (verdict.result !== 'accept' && !isFuture(verdict)) return checked
+  // with one block its whole chain would come in, a block at a time
+  if (verdict.result !== 'reject' && core.tree.get(piece.hash) == null && !reaches(place, thresholdOf(core)))
+    checked.verdict = ignore('low-work', `${place.work} in all`)
+  if (checked.verdict !== verdict || (verdict.result !== 'accept' && !isFuture(verdict))) return checked
   if (deep) checked.verdict = ignore('too-deep')
   else {
     const body = core.inspector.body(piece)
@@ -74,19 +90,14 @@ export function checkBlock<Header extends BaseHeader, Tx>(core: Core<Header, Tx>
   return checked
 }
 
-/** A header of a branch that forks off too deep: remembered, but never stored, to see whether the branch is heavier than ours. */
+/** Remembers a header of a branch that forks off too deep; it is not stored. */
 export function insertDeep<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   named: Named<Header>,
   parent: Entry<Header>,
   place: Place
-): Verdict {
-  const { tree } = core
-  if (tree.full) return ignore('full', TOO_MANY)
-  const entry = tree.insert(located(named, place), parent, true)
-  if (!tree.better(entry.at, tree.head.at)) return ACCEPT
-  core.warnDeep(toHex(branchOf(entry)[0]!.at.hash), tree.forkHeight(entry), named.hash)
-  return ignore('too-deep')
+): Entry<Header> {
+  return core.tree.insert(located(named, place), parent, true)
 }
 
 /** Drops the lightest branches where headers would be too many. False when that was not enough. */

@@ -7,6 +7,8 @@ export type Database = AbstractLevel<Buffer | Uint8Array | string, Uint8Array, U
 
 /** Written under `m` ‖ `format`. A store with another one is refused. See docs/store.md. */
 export const FORMAT = '1'
+/** The same of a store that holds headers only, which older programs refuse as they should. */
+export const FORMAT_HEADERS = '1-headers'
 /** Pages of a range read, and bytes that LevelDB reads ahead. Measured: 1.6 to 5 times the default. */
 const PAGE = 1_000
 const HIGH_WATER_BYTES = 1_048_576
@@ -20,7 +22,8 @@ export const TABLE = {
   main: 0x63, // c
   invalid: 0x78, // x
   undo: 0x75, // u
-  state: 0x73 // s
+  state: 0x73, // s
+  tx: 0x74 // t
 } as const
 
 /** What the `h` table holds of a block. */

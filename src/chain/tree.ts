@@ -1,5 +1,6 @@
 import { compareBytes } from '../hex.js'
-import { type Entry, forkHeightOf, lightest, makeEntry, subtree, type TreeInit, unlink } from './entry.js'
+import { attach, completed, forksOf, heaviest, lightest, revived, unlink } from './branch.js'
+import { type Entry, forkHeightOf, makeEntry, subtree, type TreeInit } from './entry.js'
 import { HashIndex } from './hash-index.js'
 import { Path } from './path.js'
 import type { Located } from './rules.js'
@@ -18,12 +19,15 @@ export class Tree<Header> {
   readonly #path: Path<Header>
   /** Below this height nothing can be taken back: no undo is stored. */
   floor = 0
+  /** While the head moves in steps: where it came from, and goes back to when the way ahead turns out bad. Nothing of it is forgotten. */
+  leaving: Entry<Header> | undefined
+  /** Height of the fork from which a branch is followed although it is too deep; among the steps it leaves the head chain ever higher. */
+  accepted: number | undefined
 
   constructor(init: TreeInit<Header>) {
     this.#init = init
-    const genesis = makeEntry(init.genesis, undefined)
-    this.#trunk = new Trunk(genesis)
-    this.#path = new Path(genesis)
+    this.#trunk = new Trunk([init.genesis])
+    this.#path = new Path(this.#trunk.head)
     this.restore([init.genesis])
   }
 
@@ -35,9 +39,19 @@ export class Tree<Header> {
     return this.#path.target
   }
 
+  /** What a branch has to beat. */
+  get standard(): Entry<Header> {
+    return this.leaving ?? this.head
+  }
+
   /** Blocks of the head chain that stay in memory below the head. */
   get keep(): number {
     return this.#init.keep
+  }
+
+  /** No branch that forks off below this height of the head chain is ever followed. */
+  get pinned(): number {
+    return this.#init.pinned?.(this.standard.at.height) ?? 0
   }
 
   /** Heights of the head chain from here up are in memory. */
@@ -59,19 +73,15 @@ export class Tree<Header> {
     this.#entries.clear()
     this.#side.clear()
     this.#candidates.clear()
-    let parent: Entry<Header> | undefined
-    for (const at of chain) {
-      const entry = makeEntry(at, parent)
-      if (parent == null) this.#trunk = new Trunk(entry)
-      else {
-        parent.child = entry
-        this.#trunk.push(entry)
-      }
-      entry.main = entry.body = entry.complete = true
-      this.#entries.set(entry)
-      parent = entry
-    }
+    this.leaving = undefined
+    this.#trunk = new Trunk(chain)
+    for (const entry of this.#trunk.from(0)) this.#entries.set(entry)
     this.#path.reset(this.head)
+  }
+
+  /** Takes blocks of the head chain into memory again, ascending, up to the lowest that is there. */
+  deepen(chain: Located<Header>[]): void {
+    for (const entry of this.#trunk.deepen(chain)) this.#entries.set(entry)
   }
 
   /** Does `a` win over `b`? */
@@ -87,7 +97,7 @@ export class Tree<Header> {
   }
 
   tooDeep(forkHeight: number): boolean {
-    return forkHeight < Math.max(this.head.at.height - this.#init.maxReorg, this.floor)
+    return forkHeight < this.pinned || (forkHeight < this.#lowest && forkHeight !== this.accepted)
   }
 
   /**
@@ -126,12 +136,7 @@ export class Tree<Header> {
     entry.body = true
     this.revive(entry)
     if (entry.parent == null || !(entry.parent.main || entry.parent.complete)) return
-    const open = [entry]
-    for (let at = open.pop(); at != null; at = open.pop()) {
-      at.complete = true
-      this.nominate(at)
-      for (let child = at.child; child != null; child = child.sibling) if (child.body && !child.main) open.push(child)
-    }
+    for (const each of completed(entry)) this.nominate(each)
   }
 
   /** A body that was thought to be stored cannot be read. */
@@ -145,8 +150,8 @@ export class Tree<Header> {
 
   /** Considers a complete entry as next head. */
   nominate(entry: Entry<Header>): void {
-    if (entry.complete && !entry.main && entry.invalid == null && !entry.deep && this.better(entry.at, this.head.at))
-      this.#candidates.add(entry)
+    if (!entry.complete || entry.main || entry.invalid != null || entry.deep) return
+    if (this.better(entry.at, this.standard.at)) this.#candidates.add(entry)
   }
 
   /** The best branch that could replace the head now, all bodies of it stored. */
@@ -180,19 +185,7 @@ export class Tree<Header> {
 
   /** Its branch counts again, from its first block on. */
   revive(entry: Entry<Header>): void {
-    if (!entry.parked) return
-    let root = entry
-    for (let at: Entry<Header> | undefined = entry; at != null && !at.main && at.parked; at = at.parent) {
-      at.parkedHere = false
-      root = at
-    }
-    const open = [root]
-    for (let at = open.pop(); at != null; at = open.pop()) {
-      if (at.parkedHere) continue
-      at.parked = false
-      this.#consider(at)
-      for (let child = at.child; child != null; child = child.sibling) open.push(child)
-    }
+    for (const each of revived(entry)) this.#consider(each)
   }
 
   /**
@@ -200,7 +193,12 @@ export class Tree<Header> {
    * below.
    */
   move(common: Entry<Header>, added: Entry<Header>[]): Entry<Header>[] {
-    while (this.head !== common) this.#side.add(this.#trunk.pop())
+    for (const entry of this.#trunk.popTo(common)) {
+      // where there are no bodies, only the place on the head chain said that it is complete
+      if (this.#init.bodies === false) entry.body = entry.complete = false
+      this.#side.add(entry)
+      this.nominate(entry)
+    }
     for (const entry of added) {
       this.revive(entry)
       this.#side.delete(entry)
@@ -212,30 +210,35 @@ export class Tree<Header> {
       }
     }
     for (const entry of this.#candidates) {
-      if (entry.main || !this.better(entry.at, this.head.at)) this.#candidates.delete(entry)
+      if (entry.main || !this.better(entry.at, this.standard.at)) this.#candidates.delete(entry)
     }
     const gone = this.#prune()
     this.#path.follow()
     const target = this.target
-    if (target !== this.head && (!this.better(target.at, this.head.at) || this.tooDeep(this.#path.forkHeight)))
+    if (target !== this.standard && (!this.better(target.at, this.standard.at) || this.tooDeep(this.#path.forkHeight)))
       this.#search()
     return gone
   }
 
   /** Blocks of the target's branch whose bodies are missing, ascending, from a height on. */
-  missing(limit: number, from = this.#path.forkHeight + 1): Entry<Header>[] {
-    const missing: Entry<Header>[] = []
-    for (let height = from; missing.length < limit; height++) {
-      const entry = this.#path.at(height)
-      if (entry == null) break
-      if (!entry.body) missing.push(entry)
-    }
-    return missing
+  missing(limit: number, from?: number): Entry<Header>[] {
+    return this.#path.missing(limit, from)
   }
 
   /** The target's branch at a height, above the head chain. */
   pathAt(height: number): Entry<Header> | undefined {
     return this.#path.at(height)
+  }
+
+  /** Follows a branch although it forks off too deep, at a block of the head chain. */
+  accept(root: Entry<Header>, fork: Entry<Header>): void {
+    attach(root, fork)
+    this.accepted = fork.at.height
+    for (const each of subtree(root)) {
+      each.deep = false
+      this.nominate(each)
+      this.#consider(each)
+    }
   }
 
   /** Makes room for `room` headers by dropping the lightest branches that are not followed. Answers what went. */
@@ -247,8 +250,19 @@ export class Tree<Header> {
     return gone
   }
 
+  get sideSize(): number {
+    return this.#side.size
+  }
+
   get full(): boolean {
     return this.#side.size >= this.#init.maxSide
+  }
+
+  /** No branch is followed that forks off below. */
+  get #lowest(): number {
+    const lowest = Math.max(this.standard.at.height - this.#init.maxReorg, this.floor)
+    const open = this.leaving == null ? lowest : Math.min(lowest, this.accepted ?? lowest)
+    return Math.max(open, this.pinned)
   }
 
   #consider(entry: Entry<Header>): void {
@@ -259,29 +273,22 @@ export class Tree<Header> {
 
   /** Finds the target anew. */
   #search(): void {
-    let best = this.head
-    const open: Entry<Header>[] = []
-    const lowest = Math.max(this.#trunk.base, this.head.at.height - this.#init.maxReorg, this.floor)
-    for (let height = lowest; height <= this.head.at.height; height++) open.push(this.mainAt(height)!)
-    for (let at = open.pop(); at != null; at = open.pop()) {
-      if (this.better(at.at, best.at)) best = at
-      for (let child = at.child; child != null; child = child.sibling) {
-        if (!child.main && !child.parked && child.invalid == null) open.push(child)
-      }
-    }
-    this.#path.lead(best)
+    const open = this.#trunk.from(this.#lowest)
+    const accepted = this.accepted == null ? undefined : this.mainAt(this.accepted)
+    if (accepted != null && accepted.at.height < this.#lowest && accepted.at.height >= this.pinned) open.push(accepted)
+    this.#path.lead(heaviest(open, this.standard, (a, b) => this.better(a.at, b.at)))
   }
 
   /** Forgets what lies too far below the head, and the forks from there. */
   #prune(): Entry<Header>[] {
-    const gone: Entry<Header>[] = []
-    for (const entry of this.#trunk.forget(this.head.at.height - this.#init.keep)) {
-      this.#entries.delete(entry)
-      for (let child = entry.child; child != null; child = child.sibling) {
-        if (child.main) child.parent = undefined
-        else for (const each of subtree(child)) gone.push(each)
-      }
-    }
+    const top = Math.min(
+      this.head.at.height,
+      this.standard.at.height,
+      (this.accepted ?? Infinity) + this.#init.maxReorg
+    )
+    const below = this.#trunk.forget(top - this.#init.keep)
+    const gone = forksOf(below)
+    this.#drop(below)
     this.#drop(gone)
     return gone
   }

@@ -22,6 +22,8 @@ export type IgnoreReason =
   | 'too-deep'
   /** A bounded store, pool or queue is full. */
   | 'full'
+  /** Its chain has too little work to be kept: see `Chain.threshold`. */
+  | 'low-work'
   /** A rule of the app asked to ignore it. */
   | 'rule'
   /** A transaction that the current state does not admit. */
@@ -41,6 +43,8 @@ export type RejectReason =
   | 'height'
   /** `checkHeader` refused it, e.g. for want of work. */
   | 'header'
+  /** Another block stands there by `Rules.checkpoints`, or it forks off below one that the head chain has passed. */
+  | 'checkpoint'
   /** The transactions do not hash to the header's root: a wrong body, which says nothing about the header. */
   | 'root'
   /** `checkTx` refused a transaction. */

@@ -9,7 +9,9 @@ import type { SyncProgress } from '../sync/index.js'
 
 /** What the footer shows. */
 export interface Live {
-  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'stalled'
+  state: 'alone' | 'seeding' | 'syncing' | 'mining' | 'synced' | 'light' | 'stalled'
+  /** It keeps headers only. */
+  light?: boolean
   /** Of sync. */
   progress: SyncProgress
   /** Why sync waits, what comes next, and when; '' while it is all right. */
@@ -27,18 +29,24 @@ export interface Live {
 export interface LivePeers {
   in: number
   out: number
-  /** Those that keep a chain, and those of them whose head is ours. */
+  /** Those that keep blocks, and those of them whose head is ours. */
   full: number
   agreed: number
 }
 
 /** The state's word from what the node says about itself. */
-export function stateOf(node: { role: 'full' | 'seed'; sync: string; mining: boolean; peers: number }): Live['state'] {
+export function stateOf(node: {
+  role: 'full' | 'light' | 'seed'
+  sync: string
+  mining: boolean
+  peers: number
+}): Live['state'] {
   if (node.role === 'seed') return 'seeding'
   if (node.sync === 'stalled') return 'stalled'
   if (node.sync === 'headers' || node.sync === 'bodies') return 'syncing'
   if (node.mining) return 'mining'
-  return node.peers === 0 ? 'alone' : 'synced'
+  if (node.peers === 0) return 'alone'
+  return node.role === 'light' ? 'light' : 'synced'
 }
 
 /** A line for each thing that there is to say; the last one begins with the state. */
@@ -55,14 +63,18 @@ function stateLines(live: Live): string[] {
   if (state === 'seeding') return [`seeding  ${around}  ${up}`]
   const why = whyLines(clean(live.why))
   if (state === 'syncing')
-    return [...barLines(live.progress), ...why, `syncing  from ${live.progress.peers} of ${around}  ${up}`]
+    return [
+      ...barLines(live.progress, live.light ?? false),
+      ...why,
+      `syncing  from ${live.progress.peers} of ${around}  ${up}`
+    ]
   const wins = winsText(live.wins)
   const agreed = peers.full === 0 ? '' : ` agreed by ${peers.agreed} of ${peers.full}`
   const head = `head #${count(height)} ${short(hash)}${agreed}`
   return [
     ...(wins == null ? [] : [`won by ${wins}`]),
     ...why,
-    `${around}  pool ${pool} tx  ${up}  Ctrl-C stops`,
+    `${around}  ${live.light ? 'headers only' : `pool ${pool} tx`}  ${up}  Ctrl-C stops`,
     state === 'mining' ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}` : `${state}  ${head}`
   ]
 }
@@ -106,12 +118,12 @@ function whyLines(why: string): string[] {
   return [label + first, ' '.repeat(label.length) + within(why.slice(first.length).trimStart(), room)]
 }
 
-/** Headers come first, blocks behind them: each has a bar of its own. */
-function barLines(progress: SyncProgress): string[] {
+/** Headers come first, blocks, if any, behind them: each has a bar of its own. */
+function barLines(progress: SyncProgress, light: boolean): string[] {
   const { height, target, claimed, blocksPerSecond, headersPerSecond, eta } = progress
   return [
-    `headers ${bar(target, claimed)} ${doneText(target, claimed, headersPerSecond)}`,
-    `blocks  ${bar(height, claimed)} ${doneText(height, claimed, blocksPerSecond, eta)}`
+    `headers ${bar(target, claimed)} ${doneText(target, claimed, headersPerSecond, light ? eta : undefined)}`,
+    ...(light ? [] : [`blocks  ${bar(height, claimed)} ${doneText(height, claimed, blocksPerSecond, eta)}`])
   ]
 }
 

@@ -29,6 +29,7 @@ export class HumanScreen {
   /** Where sync was when it last got on, and when that was. */
   #moved = { at: 0, place: '' }
   #stopping = false
+  #rebuildAt = Number.NEGATIVE_INFINITY
   /** Events from before the first screen. */
   #early: NodeEvent[] | undefined = []
 
@@ -41,6 +42,14 @@ export class HumanScreen {
   }
 
   readonly report = (event: NodeEvent): void => {
+    // it comes before the first screen, and may be long
+    if (event.event === 'rebuild') {
+      if (event.done || Date.now() - this.#rebuildAt < SYNC_LINE_MS) return
+      this.#rebuildAt = Date.now()
+      const line = lineOf(event)
+      if (line != null) this.output.line(logLine(line, Date.now(), this.output.colour))
+      return
+    }
     if (this.#early != null) {
       this.#early.push(event)
       return
@@ -81,8 +90,8 @@ export class HumanScreen {
     if (text != null) this.output.line(logLine({ word: 'won by', text, tone: 'plain' }, Date.now(), this.output.colour))
   }
 
-  #draw(running: MiningNode, role: 'full' | 'seed'): void {
-    const { chain, sync, status, pool } = running.node
+  #draw(running: MiningNode, role: Welcome['role']): void {
+    const { chain, sync, status } = running.node
     const { progress } = sync
     const hash = toHex(chain.head.hash)
     const peers = around([...status.peers.values()], hash)
@@ -91,14 +100,16 @@ export class HumanScreen {
       this.#moved.place = ''
       this.#countWins(running, hash)
     }
+    const light = role === 'light'
     const lines = footerLines({
       state,
+      light,
       progress,
       why: state === 'stalled' || (state === 'syncing' && this.#isStill(progress)) ? sync.explain().why : '',
       hash,
       hashrate: running.hashrate,
       peers,
-      pool: pool.size,
+      pool: light ? 0 : running.node.pool.size,
       upMs: Date.now() - this.#startedAt,
       wins: this.#wins,
       seeds: this.#seeds.absent(Date.now())
@@ -130,13 +141,13 @@ export class HumanScreen {
 }
 
 function around(
-  statuses: { connection: { direction: string }; head?: { hash: Uint8Array } }[],
+  statuses: { connection: { direction: string }; role: string; head?: { hash: Uint8Array } }[],
   head: string
 ): LivePeers {
   const peers = { in: 0, out: 0, full: 0, agreed: 0 }
-  for (const { connection, head: theirs } of statuses) {
+  for (const { connection, role, head: theirs } of statuses) {
     peers[connection.direction === 'inbound' ? 'in' : 'out']++
-    if (theirs == null) continue
+    if (role !== 'full' || theirs == null) continue
     peers.full++
     if (toHex(theirs.hash) === head) peers.agreed++
   }

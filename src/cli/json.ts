@@ -4,6 +4,7 @@ import type { NodeEvent } from '../../examples/mining-node/event.js'
 const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   listening: ['multiaddrs'],
   repaired: ['height', 'what'],
+  rebuild: ['height', 'goal', 'why', 'done'],
   peer: ['action', 'peer', 'reason'],
   refused: ['peer', 'code', 'field', 'ours', 'theirs'],
   head: ['height', 'hash', 'miner', 'work', 'txs'],

@@ -23,7 +23,7 @@ export interface NodeOptions {
   threads: number | undefined
   data: string | undefined
   name: string | undefined
-  role: 'full' | 'seed'
+  role: 'full' | 'light' | 'seed'
   /** Undefined: the role's default. */
   maxInbound: number | undefined
   /** In seconds. Undefined: the chain's default. */
@@ -44,7 +44,12 @@ export function addNode(program: Command, version: string, action: (options: Nod
     .addOption(seedOption('a node to join through'))
     .addOption(dataOption('chain and identity'))
     .option('--name <text>', 'stands in the blocks that you win, at most 32 bytes', parseName)
-    .option('--role <role>', 'full: keep the chain; seed: what the command seed does', parseRole, 'full')
+    .option(
+      '--role <role>',
+      'full: keep the chain; light: its headers only; seed: see the command seed',
+      parseRole,
+      'full'
+    )
     .addOption(blockTimeOption())
   addLast(command, version)
     .addHelpText(
@@ -90,8 +95,9 @@ function nodeOptions(given: Partial<NodeOptions> & { seed?: string[] }): NodeOpt
 
 /** What cannot be asked for together. */
 function checkTogether(options: NodeOptions): NodeOptions {
-  if (options.role === 'seed' && options.mine) {
-    throw new ConfigError('--mine', 'does not go with --role seed: a seed keeps no chain', {
+  if (options.role !== 'full' && options.mine) {
+    const why = options.role === 'seed' ? 'a seed keeps no chain' : 'a light node keeps headers only'
+    throw new ConfigError('--mine', `does not go with --role ${options.role}: ${why}`, {
       fix: 'leave one of them out'
     })
   }

@@ -64,10 +64,10 @@ export function parseName(text: string): string {
   return name
 }
 
-export function parseRole(text: string): 'full' | 'seed' {
-  if (text === 'full' || text === 'seed') return text
+export function parseRole(text: string): 'full' | 'light' | 'seed' {
+  if (text === 'full' || text === 'light' || text === 'seed') return text
   throw new ConfigError('--role', `'${text}' is not a role`, {
-    fix: "'full' keeps the chain, 'seed' introduces peers only"
+    fix: "'full' keeps the chain, 'light' its headers only, 'seed' introduces peers only"
   })
 }
 

@@ -11,7 +11,7 @@ export interface Welcome {
   genesis: string
   /** Milliseconds from the start of the process to listening. */
   readyMs: number
-  role: 'full' | 'seed'
+  role: 'full' | 'light' | 'seed'
   name: string
   peerId: string
   /** Undefined: in memory. */
@@ -35,12 +35,17 @@ export function welcomeLines(welcome: Welcome): string[] {
     `${program} node --seed ${address}${blockTime == null ? '' : ` --block-time ${blockTime}`}`
   return [
     `blockwire ${version}   network ${network}   genesis ${genesis.slice(0, 8)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
-    row('you', `${welcome.role === 'seed' ? 'seed, introduces peers' : welcome.name}   ${middleOut(welcome.peerId)}`),
+    row('you', `${whoText(welcome)}   ${middleOut(welcome.peerId)}`),
     row('data', dataText(welcome)),
     ...(welcome.movedTo == null ? [] : [row('port', `${DEFAULT_PORT} is taken, using ${welcome.movedTo}`)]),
     ...(welcome.debugIdentity ? [row('warning', DEBUG_IDENTITY)] : []),
     ...addressLines(welcome.multiaddrs, command, 'see --host and --announce')
   ]
+}
+
+function whoText({ role, name }: Welcome): string {
+  if (role === 'light') return 'light, keeps headers and checks no state'
+  return role === 'seed' ? 'seed, introduces peers' : name
 }
 
 /** A seed has no chain to lose, but an address that others wrote down. */

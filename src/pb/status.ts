@@ -208,6 +208,11 @@ export namespace StatusMessage {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface StatusMessageHelloFeaturesFieldEvent {
+    field: '$.hello.features'
+    value: number
+  }
+
   export interface StatusMessageHeadHashFieldEvent {
     field: '$.head.hash'
     value: Uint8Array<ArrayBuffer>
@@ -251,7 +256,7 @@ export namespace StatusMessage {
     return decodeMessage(buf, StatusMessage.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<StatusMessage>): Generator<StatusMessageHelloVersionFieldEvent | StatusMessageHelloNetworkFieldEvent | StatusMessageHelloGenesisFieldEvent | StatusMessageHelloForkHashFieldEvent | StatusMessageHelloForkNextFieldEvent | StatusMessageHelloParamsNameFieldEvent | StatusMessageHelloParamsValueFieldEvent | StatusMessageHelloRoleFieldEvent | StatusMessageHelloLowestFieldEvent | StatusMessageHelloHeadHashFieldEvent | StatusMessageHelloHeadHeightFieldEvent | StatusMessageHelloHeadWorkFieldEvent | StatusMessageHeadHashFieldEvent | StatusMessageHeadHeightFieldEvent | StatusMessageHeadWorkFieldEvent | StatusMessageGoodbyeCodeFieldEvent | StatusMessageGoodbyeFieldFieldEvent | StatusMessageGoodbyeOursFieldEvent | StatusMessageGoodbyeTheirsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<StatusMessage>): Generator<StatusMessageHelloVersionFieldEvent | StatusMessageHelloNetworkFieldEvent | StatusMessageHelloGenesisFieldEvent | StatusMessageHelloForkHashFieldEvent | StatusMessageHelloForkNextFieldEvent | StatusMessageHelloParamsNameFieldEvent | StatusMessageHelloParamsValueFieldEvent | StatusMessageHelloRoleFieldEvent | StatusMessageHelloLowestFieldEvent | StatusMessageHelloHeadHashFieldEvent | StatusMessageHelloHeadHeightFieldEvent | StatusMessageHelloHeadWorkFieldEvent | StatusMessageHelloFeaturesFieldEvent | StatusMessageHeadHashFieldEvent | StatusMessageHeadHeightFieldEvent | StatusMessageHeadWorkFieldEvent | StatusMessageGoodbyeCodeFieldEvent | StatusMessageGoodbyeFieldFieldEvent | StatusMessageGoodbyeOursFieldEvent | StatusMessageGoodbyeTheirsFieldEvent> {
     return streamMessage(buf, StatusMessage.codec(), opts)
   }
 }
@@ -266,6 +271,7 @@ export interface Hello {
   role: number
   lowest: number
   head?: Head
+  features: number
 }
 
 export namespace Hello {
@@ -325,6 +331,11 @@ export namespace Hello {
           Head.codec().encode(obj.head, w)
         }
 
+        if ((obj.features != null && obj.features !== 0)) {
+          w.uint32(80)
+          w.uint32(obj.features)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -337,7 +348,8 @@ export namespace Hello {
           forkNext: 0,
           params: [],
           role: 0,
-          lowest: 0
+          lowest: 0,
+          features: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -388,6 +400,10 @@ export namespace Hello {
               obj.head = Head.codec().decode(reader, reader.uint32(), {
                 limits: opts.limits?.head
               })
+              break
+            }
+            case 10: {
+              obj.features = reader.uint32()
               break
             }
             default: {
@@ -483,6 +499,13 @@ export namespace Hello {
 
               break
             }
+            case 10: {
+              yield {
+                field: `${prefix}.features`,
+                value: reader.uint32()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -557,6 +580,11 @@ export namespace Hello {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface HelloFeaturesFieldEvent {
+    field: '$.features'
+    value: number
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -565,7 +593,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloNetworkFieldEvent | HelloGenesisFieldEvent | HelloForkHashFieldEvent | HelloForkNextFieldEvent | HelloParamsNameFieldEvent | HelloParamsValueFieldEvent | HelloRoleFieldEvent | HelloLowestFieldEvent | HelloHeadHashFieldEvent | HelloHeadHeightFieldEvent | HelloHeadWorkFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloNetworkFieldEvent | HelloGenesisFieldEvent | HelloForkHashFieldEvent | HelloForkNextFieldEvent | HelloParamsNameFieldEvent | HelloParamsValueFieldEvent | HelloRoleFieldEvent | HelloLowestFieldEvent | HelloHeadHashFieldEvent | HelloHeadHeightFieldEvent | HelloHeadWorkFieldEvent | HelloFeaturesFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }

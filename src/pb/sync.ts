@@ -9,6 +9,8 @@ export interface SyncRequest {
   headers?: GetHeaders
   blocks?: GetBlocks
   range?: GetRange
+  txs?: GetTxs
+  proof?: GetProof
 }
 
 export namespace SyncRequest {
@@ -23,17 +25,37 @@ export namespace SyncRequest {
 
         obj = { ...obj }
 
+        if (obj.proof != null) {
+          obj.txs = undefined
+          obj.range = undefined
+          obj.blocks = undefined
+          obj.headers = undefined
+        }
+
+        if (obj.txs != null) {
+          obj.proof = undefined
+          obj.range = undefined
+          obj.blocks = undefined
+          obj.headers = undefined
+        }
+
         if (obj.range != null) {
+          obj.proof = undefined
+          obj.txs = undefined
           obj.blocks = undefined
           obj.headers = undefined
         }
 
         if (obj.blocks != null) {
+          obj.proof = undefined
+          obj.txs = undefined
           obj.range = undefined
           obj.headers = undefined
         }
 
         if (obj.headers != null) {
+          obj.proof = undefined
+          obj.txs = undefined
           obj.range = undefined
           obj.blocks = undefined
         }
@@ -51,6 +73,16 @@ export namespace SyncRequest {
         if (obj.range != null) {
           w.uint32(26)
           GetRange.codec().encode(obj.range, w)
+        }
+
+        if (obj.txs != null) {
+          w.uint32(34)
+          GetTxs.codec().encode(obj.txs, w)
+        }
+
+        if (obj.proof != null) {
+          w.uint32(42)
+          GetProof.codec().encode(obj.proof, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -83,6 +115,18 @@ export namespace SyncRequest {
               })
               break
             }
+            case 4: {
+              obj.txs = GetTxs.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.txs
+              })
+              break
+            }
+            case 5: {
+              obj.proof = GetProof.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.proof
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -90,17 +134,37 @@ export namespace SyncRequest {
           }
         }
 
+        if (obj.proof != null) {
+          delete obj.txs
+          delete obj.range
+          delete obj.blocks
+          delete obj.headers
+        }
+
+        if (obj.txs != null) {
+          delete obj.proof
+          delete obj.range
+          delete obj.blocks
+          delete obj.headers
+        }
+
         if (obj.range != null) {
+          delete obj.proof
+          delete obj.txs
           delete obj.blocks
           delete obj.headers
         }
 
         if (obj.blocks != null) {
+          delete obj.proof
+          delete obj.txs
           delete obj.range
           delete obj.headers
         }
 
         if (obj.headers != null) {
+          delete obj.proof
+          delete obj.txs
           delete obj.range
           delete obj.blocks
         }
@@ -130,6 +194,20 @@ export namespace SyncRequest {
             case 3: {
               yield * GetRange.codec().stream(reader, reader.uint32(), `${prefix}.range`, {
                 limits: opts.limits?.range
+              })
+
+              break
+            }
+            case 4: {
+              yield * GetTxs.codec().stream(reader, reader.uint32(), `${prefix}.txs`, {
+                limits: opts.limits?.txs
+              })
+
+              break
+            }
+            case 5: {
+              yield * GetProof.codec().stream(reader, reader.uint32(), `${prefix}.proof`, {
+                limits: opts.limits?.proof
               })
 
               break
@@ -178,6 +256,26 @@ export namespace SyncRequest {
     value: number
   }
 
+  export interface SyncRequestTxsBlockFieldEvent {
+    field: '$.txs.block'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface SyncRequestTxsIndexesFieldEvent {
+    field: '$.txs.indexes'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface SyncRequestProofBlockFieldEvent {
+    field: '$.proof.block'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface SyncRequestProofTxFieldEvent {
+    field: '$.proof.tx'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<SyncRequest>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, SyncRequest.codec())
   }
@@ -186,7 +284,7 @@ export namespace SyncRequest {
     return decodeMessage(buf, SyncRequest.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<SyncRequest>): Generator<SyncRequestHeadersLocatorFieldEvent | SyncRequestHeadersLimitFieldEvent | SyncRequestHeadersStopFieldEvent | SyncRequestBlocksHashesFieldEvent | SyncRequestRangeFromFieldEvent | SyncRequestRangeToFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<SyncRequest>): Generator<SyncRequestHeadersLocatorFieldEvent | SyncRequestHeadersLimitFieldEvent | SyncRequestHeadersStopFieldEvent | SyncRequestBlocksHashesFieldEvent | SyncRequestRangeFromFieldEvent | SyncRequestRangeToFieldEvent | SyncRequestTxsBlockFieldEvent | SyncRequestTxsIndexesFieldEvent | SyncRequestProofBlockFieldEvent | SyncRequestProofTxFieldEvent> {
     return streamMessage(buf, SyncRequest.codec(), opts)
   }
 }
@@ -562,5 +660,429 @@ export namespace GetRange {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GetRange>): Generator<GetRangeFromFieldEvent | GetRangeToFieldEvent> {
     return streamMessage(buf, GetRange.codec(), opts)
+  }
+}
+
+export interface GetTxs {
+  block: Uint8Array<ArrayBuffer>
+  indexes: Uint8Array<ArrayBuffer>
+}
+
+export namespace GetTxs {
+  let _codec: Codec<GetTxs>
+
+  export const codec = (): Codec<GetTxs> => {
+    if (_codec == null) {
+      _codec = message<GetTxs>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.block != null && obj.block.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.block)
+        }
+
+        if ((obj.indexes != null && obj.indexes.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.indexes)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          block: uint8ArrayAlloc(0),
+          indexes: uint8ArrayAlloc(0)
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.block = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.indexes = reader.bytes()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.block`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.indexes`,
+                value: reader.bytes()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface GetTxsBlockFieldEvent {
+    field: '$.block'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface GetTxsIndexesFieldEvent {
+    field: '$.indexes'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export function encode (obj: Partial<GetTxs>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, GetTxs.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GetTxs>): GetTxs {
+    return decodeMessage(buf, GetTxs.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GetTxs>): Generator<GetTxsBlockFieldEvent | GetTxsIndexesFieldEvent> {
+    return streamMessage(buf, GetTxs.codec(), opts)
+  }
+}
+
+export interface GetProof {
+  block: Uint8Array<ArrayBuffer>
+  tx: Uint8Array<ArrayBuffer>
+}
+
+export namespace GetProof {
+  let _codec: Codec<GetProof>
+
+  export const codec = (): Codec<GetProof> => {
+    if (_codec == null) {
+      _codec = message<GetProof>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.block != null && obj.block.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.block)
+        }
+
+        if ((obj.tx != null && obj.tx.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.tx)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          block: uint8ArrayAlloc(0),
+          tx: uint8ArrayAlloc(0)
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.block = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.tx = reader.bytes()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.block`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.tx`,
+                value: reader.bytes()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface GetProofBlockFieldEvent {
+    field: '$.block'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface GetProofTxFieldEvent {
+    field: '$.tx'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export function encode (obj: Partial<GetProof>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, GetProof.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GetProof>): GetProof {
+    return decodeMessage(buf, GetProof.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GetProof>): Generator<GetProofBlockFieldEvent | GetProofTxFieldEvent> {
+    return streamMessage(buf, GetProof.codec(), opts)
+  }
+}
+
+export interface TxProof {
+  block: Uint8Array<ArrayBuffer>
+  index: number
+  count: number
+  path: Uint8Array<ArrayBuffer>[]
+  tx: Uint8Array<ArrayBuffer>
+}
+
+export namespace TxProof {
+  let _codec: Codec<TxProof>
+
+  export const codec = (): Codec<TxProof> => {
+    if (_codec == null) {
+      _codec = message<TxProof>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.block != null && obj.block.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.block)
+        }
+
+        if ((obj.index != null && obj.index !== 0)) {
+          w.uint32(16)
+          w.uint32(obj.index)
+        }
+
+        if ((obj.count != null && obj.count !== 0)) {
+          w.uint32(24)
+          w.uint32(obj.count)
+        }
+
+        if (obj.path != null && obj.path.length > 0) {
+          for (const value of obj.path) {
+            w.uint32(34)
+            w.bytes(value)
+          }
+        }
+
+        if ((obj.tx != null && obj.tx.byteLength > 0)) {
+          w.uint32(42)
+          w.bytes(obj.tx)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          block: uint8ArrayAlloc(0),
+          index: 0,
+          count: 0,
+          path: [],
+          tx: uint8ArrayAlloc(0)
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.block = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.index = reader.uint32()
+              break
+            }
+            case 3: {
+              obj.count = reader.uint32()
+              break
+            }
+            case 4: {
+              if (opts.limits?.path != null && obj.path.length === opts.limits.path) {
+                throw new MaxLengthError('Decode error - repeated field "path" had too many elements')
+              }
+
+              obj.path.push(reader.bytes())
+              break
+            }
+            case 5: {
+              obj.tx = reader.bytes()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          path: 0
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.block`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.index`,
+                value: reader.uint32()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.count`,
+                value: reader.uint32()
+              }
+              break
+            }
+            case 4: {
+              if (opts.limits?.path != null && obj.path === opts.limits.path) {
+                throw new MaxLengthError('Streaming decode error - repeated field "path" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.path[]`,
+                index: obj.path,
+                value: reader.bytes()
+              }
+
+              obj.path++
+
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.tx`,
+                value: reader.bytes()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface TxProofBlockFieldEvent {
+    field: '$.block'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface TxProofIndexFieldEvent {
+    field: '$.index'
+    value: number
+  }
+
+  export interface TxProofCountFieldEvent {
+    field: '$.count'
+    value: number
+  }
+
+  export interface TxProofPathFieldEvent {
+    field: '$.path[]'
+    index: number
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface TxProofTxFieldEvent {
+    field: '$.tx'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export function encode (obj: Partial<TxProof>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, TxProof.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<TxProof>): TxProof {
+    return decodeMessage(buf, TxProof.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<TxProof>): Generator<TxProofBlockFieldEvent | TxProofIndexFieldEvent | TxProofCountFieldEvent | TxProofPathFieldEvent | TxProofTxFieldEvent> {
+    return streamMessage(buf, TxProof.codec(), opts)
   }
 }

@@ -40,6 +40,8 @@ export const VERDICTS: Readonly<Record<RejectReason, Readonly<Record<Via, Fault>
   'time-too-old': { gossip: 'provable', sync: 'provable', headers: 'provable' },
   height: { gossip: 'provable', sync: 'provable', headers: 'provable' },
   header: { gossip: 'provable', sync: 'provable', headers: 'provable' },
+  // a node that has not got there yet passes on what it cannot judge; whoever has more work than we is on another chain
+  checkpoint: { gossip: 'none', sync: 'protocol', headers: 'provable' },
   root: { gossip: 'provable', sync: 'provable', headers: 'protocol' },
   tx: { gossip: 'provable', sync: 'provable', headers: 'protocol' },
   state: { gossip: 'none', sync: 'protocol', headers: 'none' },

@@ -102,10 +102,10 @@ export class Inquiry {
     }
   }
 
-  /** Others hear of somebody who came to us: whoever is dialled has been heard of already. */
-  #passOn({ peer, direction }: JoinedPeer): void {
+  /** Others hear of somebody who came to us: whoever is dialled has been heard of already. Nobody looks for a light node. */
+  #passOn({ peer, direction, role }: JoinedPeer): void {
     const { members, signal, spawn } = this.#init
-    if (direction !== 'inbound') return
+    if (direction !== 'inbound' || role === 'light') return
     const others = [...members.values()].filter((other) => !other.peer.equals(peer)).map(({ connection }) => connection)
     for (const task of this.#introductions.passOn(peer.toString(), others, signal())) spawn(task)
   }

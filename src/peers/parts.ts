@@ -246,7 +246,9 @@ export class Parts {
 
   /** Whether a peer is worth being introduced. */
   #rank(id: string): 0 | 1 | 2 {
-    if (this.roster.members.has(id)) return 2
+    const member = this.roster.members.get(id)
+    // who serves no blocks would only take the places of those who do
+    if (member != null) return member.role === 'light' ? 0 : 2
     const entry = this.book.get(id)
     const isRecent = entry?.provenAt != null && this.clock.now() - entry.endedAt < RECENT_MS
     return isRecent && entry.failures === 0 ? 1 : 0

@@ -4,7 +4,7 @@ import type { Head, Hello } from '../pb/status.js'
 import { compareForkId, type ForkId, forkId } from './fork-id.js'
 import { cleanText } from './goodbye.js'
 
-/** What a peer does: `full` serves blocks, `light` serves none, `seed` only introduces peers. */
+/** What a peer does: `full` serves blocks, `light` keeps and serves headers only, `seed` only introduces peers. */
 export type Role = 'full' | 'light' | 'seed'
 
 /** The head that a peer says it has. Nothing of it is proven. */
@@ -23,6 +23,8 @@ export interface StatusChain {
   /** Heights at which the rules changed, ascending. */
   readonly forks: readonly number[]
   readonly head: Readonly<PeerHead>
+  /** It knows which block holds a transaction, and tells others that they may ask. @default false */
+  readonly txIndex?: boolean
 }
 
 /** A hello that was read and found well-formed. */
@@ -35,6 +37,7 @@ export interface Greeting {
   role: Role
   lowest: number
   head: PeerHead | undefined
+  txIndex: boolean
 }
 
 /** The first thing in which two chains differ. */
@@ -48,6 +51,8 @@ export interface Difference {
 
 const ROLES: readonly Role[] = ['full', 'light', 'seed']
 const VERSION = 1
+/** Bits of `Hello.features`. Those of later versions are ignored. */
+const TX_INDEX = 1
 const MAX_PARAMS = 16
 const MAX_PARAM_BYTES = 1_024
 
@@ -62,6 +67,7 @@ export function helloOf(chain: StatusChain, role: Role, lowest: number): Hello {
     params: Object.entries(paramsOf(chain)).map(([name, value]) => ({ name, value })),
     role: ROLES.indexOf(role),
     lowest,
+    features: role === 'full' && chain.txIndex === true ? TX_INDEX : 0,
     ...(role === 'seed' ? {} : { head: headMessage(chain.head) })
   }
 }
@@ -87,7 +93,8 @@ export function readHello(hello: Hello): Greeting {
     // A role of a later version serves nothing that we know of.
     role: ROLES[hello.role] ?? 'light',
     lowest: hello.lowest,
-    head: hello.head == null ? undefined : readHead(hello.head)
+    head: hello.head == null ? undefined : readHead(hello.head),
+    txIndex: (hello.features & TX_INDEX) !== 0
   }
 }
 

@@ -43,6 +43,8 @@ export interface PeerStatus {
   readonly lowest: number
   /** What it says its head is; absent for seeds. Nothing of it is proven. */
   readonly head?: PeerHead
+  /** It says to know which block holds a transaction. */
+  readonly txIndex: boolean
   /** Of the status protocol. */
   readonly version: number
   readonly params: Readonly<Record<string, string>>

@@ -47,9 +47,9 @@ export class Roster {
   }
 }
 
-function statusOf(connection: Connection, { role, lowest, head, version, params }: Greeting): PeerStatus {
+function statusOf(connection: Connection, { role, lowest, head, txIndex, version, params }: Greeting): PeerStatus {
   const peer = connection.remotePeer
-  return { peer, connection, role, lowest, version, params, ...(head == null ? {} : { head }) }
+  return { peer, connection, role, lowest, txIndex, version, params, ...(head == null ? {} : { head }) }
 }
 
 function sameHead(a: PeerHead | undefined, b: PeerHead | undefined): boolean {

@@ -161,7 +161,12 @@ export class BranchFetch {
   }
 }
 
-/** A bad state is not his fault, nor what stands on it: he has it beside his chain perhaps, and never applied it. */
+const BESIDE = new Set(['state', 'known-invalid', 'checkpoint'])
+
+/**
+ * A bad state is not his fault, nor what stands on it: he has it beside his chain perhaps, and never applied it. Nor does he know what
+ * checkpoints we have passed.
+ */
 function besideHisChain(verdict: Verdict): boolean {
-  return verdict.result === 'reject' && (verdict.reason === 'state' || verdict.reason === 'known-invalid')
+  return verdict.result === 'reject' && BESIDE.has(verdict.reason)
 }

@@ -1,12 +1,13 @@
+import { toHex } from '../hex.js'
 import { CLAIM_MS, CLAIM_TRIES, MAX_HEADERS_AHEAD, REST_MS, RETRY_MAX_MS } from './limit.js'
-import { beats, type ChainView, type Source } from './source.js'
+import { beats, type ChainView, type Source, shortOf } from './source.js'
 
 /**
  * What a peer's claim is worth: `none` it makes none · `met` no more work than ours · `known` its headers are here, its bodies
  * are the window's business · `parked` its headers are here, but nobody delivers its bodies or they are invalid · `open` not yet
- * proven · `ahead` proven so far that its bodies must come first.
+ * proven · `too-little` it claims less than any chain must have · `ahead` proven so far that its bodies must come first.
  */
-export type Standing = 'none' | 'met' | 'known' | 'parked' | 'open' | 'ahead'
+export type Standing = 'none' | 'met' | 'known' | 'parked' | 'open' | 'too-little' | 'ahead'
 
 export function standing(
   source: Source,
@@ -21,6 +22,7 @@ export function standing(
     return here === 'invalid' || beats(view, proven, view.target) ? 'parked' : 'known'
   }
   if (!beats(view, claim, view.head)) return 'met'
+  if (shortOf(view, claim) != null) return 'too-little'
   if (source.last != null && source.last.height - view.head.height >= MAX_HEADERS_AHEAD) return 'ahead'
   return 'open'
 }
@@ -30,6 +32,7 @@ export function settle(source: Source, view: ChainView, now: number, version: nu
   const state = standing(source, view, source.here(view, version))
   if (state === 'known' || (state === 'met' && source.claim!.ahead && view.has(source.claim!.hash) != null))
     prove(source)
+  if (state !== 'open' && state !== 'ahead') source.presync = undefined
   if (state !== 'open') source.openSince = undefined
   else source.openSince ??= now
   if (state === 'ahead' && source.last!.work <= view.head.work) {
@@ -40,16 +43,27 @@ export function settle(source: Source, view: ChainView, now: number, version: nu
   return state
 }
 
-/** Does it hold up `live`? Refuted claims do not, nor those that were given time enough. */
-export function holdsUp(source: Source, state: Standing, now: number): boolean {
-  return (
-    state === 'open' && source.doubt == null && source.claim!.due <= now && now - (source.openSince ?? now) < CLAIM_MS
-  )
+/** Does it hold up `live`? Refuted claims do not, nor those that were given time enough, unless there is nothing better to do. */
+export function holdsUp(source: Source, state: Standing, now: number, idle: boolean): boolean {
+  if (state !== 'open' || source.doubt != null) return false
+  return idle || (source.claim!.due <= now && now - (source.openSince ?? now) < CLAIM_MS)
+}
+
+/**
+ * Why nothing goes on: a peer follows a heavier branch that forks off too deep. Which one is right only the operator can say, and until then
+ * nothing is built on ours.
+ */
+export function splitReason(view: ChainView, sources: Source[]): string | undefined {
+  const { split } = view
+  if (split == null || !sources.some(({ claim }) => claim != null && claim.work >= split.work)) return undefined
+  const branch = `a heavier branch (${toHex(split.hash)}) forks off ${split.depth} blocks back, at ${split.forkHeight}`
+  return `split: ${branch}; chain.acceptSplit(hash) follows it`
 }
 
 /** One more answer that brought its claim no nearer. */
 export function fruitless(source: Source, now: number, why: string): void {
   source.tries++
+  source.presync = undefined
   if (source.tries >= CLAIM_TRIES) refute(source, why, now)
   else source.nextTry = now + REST_MS
 }
@@ -71,5 +85,6 @@ export function refute(source: Source, why: string, now: number): void {
   source.doubt = why
   source.debt = Math.min(64, 2 ** ++source.refuted)
   source.last = undefined
+  source.presync = undefined
   source.nextTry = now + Math.min(RETRY_MAX_MS, REST_MS * 2 ** (source.tries - CLAIM_TRIES + 1))
 }

@@ -2,6 +2,7 @@ import type { Logger, PeerId } from '@libp2p/interface'
 import { ignore } from '../chain/index.js'
 import type { BusyError } from '../errors.js'
 import type { Action } from './action.js'
+import type { HeaderIntake } from './header-intake.js'
 import type { Neighbours } from './neighbours.js'
 import type { Planner } from './planner.js'
 import type { SyncChain } from './port.js'
@@ -24,7 +25,8 @@ export class Downloads {
     private readonly neighbours: Neighbours,
     private readonly log: Logger,
     /** Something happened: decide again. */
-    private readonly evaluate: () => void
+    private readonly evaluate: () => void,
+    private readonly intake: HeaderIntake
   ) {}
 
   start(): void {
@@ -66,9 +68,10 @@ export class Downloads {
     }
   }
 
-  async #headers({ id, from }: HeadersAction, asked: Asked): Promise<boolean> {
+  async #headers({ id, peer, from }: HeadersAction, asked: Asked): Promise<boolean> {
     const start = from == null ? undefined : this.chain.locate(from.hash)
-    const pages = this.requester.headers(asked, this.chain.locator(start))
+    const { locator, take } = this.intake.way(this.planner.sources.get(peer), start, asked.signal)
+    const pages = this.requester.headers(asked, locator, undefined, take)
     for (;;) {
       const { done, value } = await pages.next()
       if (done) return value

@@ -2,8 +2,18 @@ import type { Verdict } from '../chain/index.js'
 import type { Action } from './action.js'
 import { fruitless, refute, standing } from './claims.js'
 import type { Credit } from './credit.js'
-import { HEADERS_PATIENCE_MS, LEAST_HEADERS, MAX_HEADERS_BYTES, REST_MS } from './limit.js'
-import type { ChainView, Place, Source } from './source.js'
+import type { Taken } from './header-intake.js'
+import {
+  HEADERS_PATIENCE_MS,
+  LEAST_HEADERS,
+  MAX_HEADERS,
+  MAX_HEADERS_BYTES,
+  MAX_PRESYNCS,
+  PRESYNC_PER_S,
+  REST_MS
+} from './limit.js'
+import type { PresyncEnd } from './presync.js'
+import { type ChainView, type Place, type Source, shortOf } from './source.js'
 
 /** Requests for headers at once; a second begins only when the first is silent, or too slow. */
 const MAX_REQUESTS = 4
@@ -21,6 +31,8 @@ export interface HeadersPage<Last extends Place & { work: bigint } = Place & { w
   verdict: Verdict
   /** The last good one, known ones included. */
   last: Last | undefined
+  /** They have too little work to be kept so far; see `Presync`. */
+  presync?: Taken['presync']
 }
 
 /** A request for headers that is under way. */
@@ -40,6 +52,8 @@ export class HeaderPhase {
   readonly requests = new Map<number, HeadersAsked>()
   /** Most work of headers that any peer gave while we had less. */
   #best = 0n
+  /** Until then a node that has a chain asks for no more headers of too little work, whosever they are. */
+  #idleUntil = 0
 
   constructor(
     private readonly view: ChainView,
@@ -60,10 +74,21 @@ export class HeaderPhase {
     let best: Source | undefined
     for (const source of sources) {
       if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
+      if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
-      if (best == null || prefer(source, best, busy.size === 0)) best = source
+      if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
     }
+    if (best != null && best.presync == null) makeRoom(sources, busy)
     return best
+  }
+
+  #prefer(a: Source, b: Source, byWork: boolean): boolean {
+    if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
+    const failures = (source: Source): number => source.fails + source.tries
+    if (failures(a) !== failures(b)) return failures(a) < failures(b)
+    // while nothing is kept the work that a claim names costs nothing: first whoever can be proven right or wrong soonest
+    if (shortOf(this.view, this.view.head) != null) return left(a) < left(b)
+    return byWork && a.claim!.work > b.claim!.work
   }
 
   /** Is this request to be given up? */
@@ -92,6 +117,7 @@ export class HeaderPhase {
     request.movedAt = now
     request.count += page.count
     request.bytes += page.bytes
+    source.lowWork = page.presync != null
     if (last != null) {
       if (last.work > this.#best && last.work > this.view.head.work) {
         this.#best = last.work
@@ -100,6 +126,8 @@ export class HeaderPhase {
       }
       source.last = last
     }
+    if (page.presync != null && page.presync !== 'more') return ended(source, page.presync, now)
+    if (isPast(source)) return ended(source, PAST, now)
     if (verdict.result === 'accept' || verdict.reason === 'known') return undefined
     if (verdict.result === 'reject') {
       refute(source, `its headers are refused: ${verdict.reason}`, now)
@@ -123,19 +151,52 @@ export class HeaderPhase {
     if (source.claim?.key === request.claim && this.view.has(source.claim.hash) != null) return
     const full = request.count >= LEAST_HEADERS || request.bytes >= MAX_HEADERS_BYTES / 2
     const forward = source.last != null && source.last.height > (request.from?.height ?? -1)
-    if (more && full && forward) return
+    if (more && full && (forward || source.presync != null)) {
+      // whoever has a chain need not hurry with what may be worth nothing
+      if (source.presync != null && shortOf(this.view, this.view.head) == null)
+        source.nextTry = this.#idleUntil = now + (request.count * 1_000) / PRESYNC_PER_S
+      return
+    }
+    if (!more && source.presync != null) {
+      refute(source, 'its headers end, and have too little work', now)
+      return
+    }
     if (!more) source.last = undefined
     fruitless(source, now, 'its headers do not lead to the head it claims')
   }
+}
+
+/** Of too many that are in presync the one loses its place that has the longest way to go. */
+function makeRoom(sources: Iterable<Source>, busy: Set<string>): void {
+  const going = [...sources].filter((source) => source.presync != null)
+  if (going.length < MAX_PRESYNCS) return
+  const idle = going.filter((source) => !busy.has(source.id) && source.claim != null)
+  const longest = idle.sort((a, b) => left(b) - left(a))[0] ?? going[0]
+  if (longest != null) longest.presync = undefined
+}
+
+/** Headers up to what it claims. */
+function left({ claim, presync }: Source): number {
+  return claim!.height - (presync?.height ?? 0)
 }
 
 function isSlow({ at, count }: HeadersAsked, ms: number, now: number): boolean {
   return now - at >= ms + count * HEADER_MS
 }
 
-function prefer(a: Source, b: Source, byWork: boolean): boolean {
-  if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
-  const failures = (source: Source): number => source.fails + source.tries
-  if (failures(a) !== failures(b)) return failures(a) < failures(b)
-  return byWork && a.claim!.work > b.claim!.work
+const PAST: PresyncEnd = { why: 'its headers go beyond its claim and have too little work', fault: 'none' }
+
+function isPast({ presync, claim }: Source): boolean {
+  return presync?.phase === 'presync' && presync.height > (claim?.height ?? 0) + MAX_HEADERS
+}
+
+/** No more of its headers for now. */
+function ended(source: Source, end: 'again' | PresyncEnd, now: number): Action | 'stop' {
+  if (end === 'again') return 'stop'
+  if (end.fault === 'none') {
+    fruitless(source, now, end.why)
+    return 'stop'
+  }
+  refute(source, end.why, now)
+  return { do: 'fault', peer: source.id, fault: end.fault, reason: end.why }
 }

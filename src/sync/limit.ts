@@ -11,6 +11,11 @@ export const LEAST_HEADERS = 1_000
 export const MAX_RANGE = 4_096
 export const MAX_HASHES = 1_024
 export const MAX_BLOCKS_BYTES = 16 << 20
+/** Transactions in one answer. */
+export const MAX_TXS = 8_192
+/** Of a proof, beside its transaction: a path of 32 hashes, and what stands around it. */
+export const MAX_PATH = 32
+export const PROOF_BYTES = 2_048
 export const MAX_REQUEST_BYTES = 36 << 10
 /** Requests of one peer in flight, on both sides. */
 export const MAX_IN_FLIGHT = 2
@@ -19,6 +24,21 @@ export const MAX_IN_FLIGHT = 2
 export const HEADERS_LEAD = 8_192
 /** Headers ahead of our head, from one peer: they are checked but not paid for by bodies. */
 export const MAX_HEADERS_AHEAD = 50_000
+/**
+ * Presync, per peer: one bit for every so many headers, and what waits in the second download for 24 such bits on top of it. Whoever
+ * guesses wrong once has to show a chain with work enough again.
+ */
+export const MAX_COMMITMENTS = 1 << 22
+export const COMMITMENTS_ON_TOP = 24
+export const REDOWNLOAD_BYTES = 384 << 10
+/** Peers in presync at once. */
+export const MAX_PRESYNCS = 8
+/** No chain makes more blocks on average; so many headers at most are checked in the hope of work. Bitcoin Core: 6. */
+export const BLOCKS_PER_S = 100
+/** So many are checked in that hope in any case. */
+export const LEAST_PRESYNC = 200_000
+/** Headers a second that are checked in that hope by a node that has a chain, those of all peers together. */
+export const PRESYNC_PER_S = 20_000
 /** Bodies that are asked for or waiting for their turn. Bitcoin Core: BLOCK_DOWNLOAD_WINDOW. */
 export const WINDOW_BLOCKS = 8_192
 export const WINDOW_BYTES = 64 << 20

@@ -1,6 +1,6 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
-import { fruitless, holdsUp, type Standing, settle } from './claims.js'
+import { fruitless, holdsUp, type Standing, settle, splitReason } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
@@ -16,7 +16,7 @@ import {
   STALLED_MS
 } from './limit.js'
 import { ParkedBranches } from './parked.js'
-import { beats, type ChainView, type Offer, Source } from './source.js'
+import { beats, type ChainView, type Offer, Source, shortOf } from './source.js'
 import { type BodiesAsked, type Received, Window } from './window.js'
 
 export type SyncState = 'idle' | 'no-peers' | 'headers' | 'bodies' | 'live' | 'stalled'
@@ -44,7 +44,9 @@ export class Planner {
 
   constructor(
     readonly view: ChainView,
-    readonly now: () => number
+    readonly now: () => number,
+    /** Headers are all that is downloaded, and nobody brings them by gossip. */
+    readonly light = false
   ) {
     this.#headers = new HeaderPhase(view, this.#credit)
     this.#imports = new ImportStage(view, this.window, this.parked)
@@ -67,9 +69,9 @@ export class Planner {
 
   /** A peer told its head, for the first time or again. */
   offer(offer: Offer): void {
-    const source = this.sources.get(offer.id) ?? new Source(offer)
+    const source = this.sources.get(offer.id) ?? new Source(offer, this.light)
     this.sources.set(offer.id, source)
-    const near = offer.head != null && offer.head.height <= this.view.target.height + 2
+    const near = !this.light && offer.head != null && offer.head.height <= this.view.target.height + 2
     const ahead = offer.head != null && beats(this.view, offer.head, this.view.head)
     source.offer(offer, offer.head == null ? undefined : toHex(offer.head.hash), this.now(), near, ahead)
   }
@@ -109,7 +111,7 @@ export class Planner {
     const request = this.#headers.requests.get(id)
     const source = request && this.sources.get(request.peer)
     if (request == null || source == null) return
-    if (page.added > 0) this.#progressAt = this.now()
+    if (page.added > 0 || page.presync === 'more') this.#progressAt = this.now()
     this.changed()
     const outcome = this.#headers.page(request, source, page, this.now())
     if (outcome == null) return
@@ -284,13 +286,20 @@ export class Planner {
   }
 
   #settleState(standings: Map<Source, Standing>, wait: string | undefined, now: number): void {
-    const full = [...standings].filter(([source]) => source.full)
-    const open = full.filter(([source, standing]) => holdsUp(source, standing, now)).map(([source]) => source)
+    const full = [...standings.keys()].filter((source) => source.full)
+    const short = shortOf(this.view, this.view.head)
+    const open = full.filter((source) => holdsUp(source, standings.get(source)!, now, short != null))
+    const split = splitReason(this.view, full)
     const missing = this.window.slots.length > 0 || this.#imports.busy
-    const held = this.#credit.grants(open.length > 0 && !missing, now) || missing ? open : []
+    // where there is no chain yet, whatever might be one is waited for
+    const granted = this.#credit.grants(open.length > 0 && !missing && short == null, now)
+    const held = granted || missing || short != null ? open : []
     const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
-    if (full.length === 0) this.#become('no-peers', 'no connected peer serves blocks', now)
-    else if (!missing && held.length === 0) this.#become('live', undefined, now)
+    if (full.length === 0)
+      this.#become('no-peers', `no connected peer serves ${this.light ? 'headers' : 'blocks'}`, now)
+    else if (split != null && !missing) this.#become('stalled', split, now)
+    else if (!missing && held.length === 0 && short == null) this.#become('live', undefined, now)
+    else if (!missing && held.length === 0) this.#become('stalled', `the best chain known ${short}`, now)
     else if (stuck != null) this.#become('stalled', stuck, now)
     else this.#behind(missing, held, now)
   }
@@ -301,7 +310,8 @@ export class Planner {
     const state = missing ? 'bodies' : 'headers'
     if (this.#state !== state && this.#state !== 'stalled') this.#progressAt = now
     if (now - this.#progressAt <= STALLED_MS) {
-      this.#become(state, undefined, now)
+      const presync = !missing && held.some((source) => source.presync != null)
+      this.#become(state, presync ? 'headers are checked for enough work before any is kept' : undefined, now)
       return
     }
     const names = held.map(({ id }) => id).join(', ')

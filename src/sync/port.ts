@@ -1,4 +1,4 @@
-import type { Verdict } from '../chain/index.js'
+import type { Split, Verdict } from '../chain/index.js'
 
 /** A block in its place, as sync knows it. `Located` of `blockwire/chain` is one. */
 export interface SyncBlock {
@@ -6,9 +6,22 @@ export interface SyncBlock {
   height: number
   /** Of this block and all before it. */
   work: bigint
-  header: { parent: Uint8Array }
+  header: { parent: Uint8Array; root: Uint8Array }
   /** Of the header, where they are at hand: a body that begins with them needs no hashing. */
   bytes?: Uint8Array | undefined
+}
+
+/** What a chain must have: total work, and blocks. */
+export interface SyncMinimum {
+  work: bigint
+  height: number
+}
+
+/** Checks headers one after another without keeping them. `HeaderWalk` of `blockwire/chain` is one. */
+export interface SyncWalk {
+  /** The last one that was accepted; before the first, the block that it begins behind. */
+  readonly last: Pick<SyncBlock, 'hash' | 'height' | 'work'> & { header: { time: number } }
+  add(header: Uint8Array): Verdict
 }
 
 /** What `sync` needs of a chain. `Chain` of `blockwire/chain` is one; an app may bring its own. */
@@ -17,14 +30,32 @@ export interface SyncChain {
   readonly id: string
   readonly limits: { blockBytes: number; txBytes: number; headerBytes: number; futureMs: number }
   readonly rules: { hash?: (bytes: Uint8Array) => Uint8Array; tie?: 'first-seen' | 'lowest-hash' }
+  /** Blocks are kept. `false` goes with the role `light`: `addHeaders` moves the head. @default true */
+  readonly bodies?: boolean
   readonly head: SyncBlock
+  /** Below it the node is never `live`. @default nothing */
+  readonly minimum?: SyncMinimum
+  /** Below it no header of a chain is kept. @default nothing: then low-work headers cost memory */
+  readonly threshold?: SyncMinimum
+  /** Begins behind the parent of `header`; undefined where that is not here. Wanted where there is a threshold. */
+  walk?(header: Uint8Array): SyncWalk | undefined
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
+  /** A heavier branch that is not followed because it forks off too deep: `stalled` while a peer follows it. */
+  readonly split?: Split | undefined
+  /** The node is live. Called again and again. */
+  settled?(): void | Promise<void>
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): SyncBlock | undefined
   /** Of the head chain. */
   hashAt(height: number): Uint8Array | undefined
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
+  /** Blocks of the head chain that an index names for a transaction; none, or missing, where there is no index. */
+  findTx?(id: Uint8Array): Promise<SyncBlock[]>
+  /** For `light`: decodes a transaction, and checks what needs no state. */
+  checkTx?(bytes: Uint8Array): { verdict: Verdict; tx?: unknown }
+  /** There is an index of transactions: `findTx` answers for every one of the head chain. */
+  readonly txIndex?: boolean
   /** Pages of the head chain, ascending, both ends included. */
   blocks(from: number, to: number): AsyncIterable<Uint8Array[]>
   headers(from: number, to: number): AsyncIterable<Uint8Array[]>

@@ -13,7 +13,7 @@ export interface SyncProgress {
   target: number
   /** The highest head that peers claim and sync does not doubt yet, our target at least. Nothing above `target` is proven. */
   claimed: number
-  /** Connected peers that serve blocks. */
+  /** Connected peers that serve blocks; in a light node, headers. */
   peers: number
   /** How fast `height` grows: average over the last 10 s, to a tenth; 0 when it does not. */
   blocksPerSecond: number

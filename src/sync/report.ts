@@ -5,6 +5,7 @@ import type { SyncProgress } from './progress.js'
 import type { Slot } from './slot.js'
 import type { Source } from './source.js'
 import { why } from './why.js'
+import type { Contradiction, Witness } from './witness.js'
 
 /** How one peer stands with sync. */
 export interface SyncSourceReport {
@@ -15,6 +16,8 @@ export interface SyncSourceReport {
   lowest: number
   /** What its claim is worth; see `Standing`. */
   standing: Standing
+  /** Headers that were checked and not kept, because they have too little work so far; `again`: they had enough and are downloaded anew. */
+  presync?: { headers: number; again: boolean }
   /** Why its claims hold up nothing. */
   doubt?: string
   requests: number
@@ -61,10 +64,21 @@ export interface SyncReport extends SyncProgress {
   /** Branches whose bodies nobody delivers. */
   parked: string[]
   sources: SyncSourceReport[]
+  /** There in a light node. */
+  light?: LightReport
 }
 
-export function report(progress: SyncProgress, planner: Planner | undefined): SyncReport {
-  const facts = planner == null ? { ...progress, ...NOTHING } : factsOf(progress, planner, planner.now())
+/** What a light node knows, and what it does not. */
+export interface LightReport {
+  trust: string
+  /** Full peers whose heads have spoken against ours for a minute. */
+  contradictedBy: Contradiction[]
+}
+
+export const TRUST = 'follows the most header work; whether the state of its blocks is valid it does not know'
+
+export function report(progress: SyncProgress, planner: Planner | undefined, witness?: Witness): SyncReport {
+  const facts = planner == null ? { ...progress, ...NOTHING } : factsOf(progress, planner, planner.now(), witness)
   return { why: why(facts), ...facts }
 }
 
@@ -76,7 +90,12 @@ const NOTHING = {
   sources: []
 }
 
-function factsOf(progress: SyncProgress, planner: Planner, now: number): Omit<SyncReport, 'why'> {
+function factsOf(
+  progress: SyncProgress,
+  planner: Planner,
+  now: number,
+  witness: Witness | undefined
+): Omit<SyncReport, 'why'> {
   const { window, waits } = planner
   const { front } = window
   const count = (state: string): number => window.slots.filter((slot) => slot.state === state).length
@@ -94,7 +113,10 @@ function factsOf(progress: SyncProgress, planner: Planner, now: number): Omit<Sy
     requests: requestsOf(planner, now),
     ...(retryMs > 0 ? { retryMs } : {}),
     parked: planner.parked.explain(),
-    sources: [...planner.sources.values()].map((source) => sourceOf(source, planner, now))
+    sources: [...planner.sources.values()].map((source) => sourceOf(source, planner, now)),
+    ...(witness == null
+      ? {}
+      : { light: { trust: TRUST, contradictedBy: witness.contradictions(planner.sources.values(), now) } })
   }
 }
 
@@ -116,6 +138,9 @@ function sourceOf(source: Source, planner: Planner, now: number): SyncSourceRepo
     ...(source.claim == null ? {} : { height: source.claim.height }),
     lowest: source.lowest,
     standing: worth,
+    ...(source.presync == null
+      ? {}
+      : { presync: { headers: source.presync.headers, again: source.presync.phase === 'redownload' } }),
     ...(source.doubt == null ? {} : { doubt: source.doubt }),
     requests: source.inFlight,
     rate: Math.round(source.rate),

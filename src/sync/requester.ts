@@ -1,10 +1,12 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import { beginsWith, splitBlock } from '../chain/index.js'
+import { MalformedError } from '../errors.js'
 import { sha256 } from '../hash.js'
 import { toHex } from '../hex.js'
 import type { SyncRequest } from '../pb/sync.js'
 import type { Answer } from '../protocol/index.js'
 import { gathered } from './gathered.js'
+import { type Take, takeBranch } from './header-intake.js'
 import type { HeadersPage } from './header-phase.js'
 import { MAX_HEADERS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -28,11 +30,12 @@ export class Requester {
     private readonly neighbours: Neighbours
   ) {}
 
-  /** Headers after the locator, each page as the chain took it. Stops at the first that it does not take. Returns whether there are more. */
+  /** Headers after the locator, each page as `take` took it. Stops at the first that it does not take. Returns whether there are more. */
   async *headers(
     asked: Asked,
     locator: Uint8Array[],
-    stop?: Uint8Array
+    stop?: Uint8Array,
+    take: Take = (items) => takeBranch(this.chain, items)
   ): AsyncGenerator<HeadersPage<SyncBlock>, boolean> {
     const answer = this.#request(asked, {
       headers: { locator: onWire(locator), limit: MAX_HEADERS, stop: onWire([stop ?? new Uint8Array()])[0]! }
@@ -41,9 +44,9 @@ export class Requester {
       this.neighbours.heard(asked.peer)
       let bytes = 0
       for (const item of items) bytes += item.length
-      const { verdict, added, last } = await this.chain.addHeaders(items)
-      yield { count: items.length, bytes, added, verdict, last }
-      if (verdict.result !== 'accept') return false
+      const taken = await take(items)
+      yield { count: items.length, bytes, ...taken }
+      if (taken.verdict.result !== 'accept') return false
     }
     return answer.more
   }
@@ -62,6 +65,15 @@ export class Requester {
       yield items.map((bytes) => this.#received(places[next++], bytes))
     }
     return answer.more
+  }
+
+  /** The answer to a request for a proof, as it came. `block`: undefined asks for it wherever it is. */
+  async proof(asked: Asked, block: Uint8Array | undefined, id: Uint8Array): Promise<Uint8Array> {
+    const [hash, tx] = onWire([block ?? new Uint8Array(), id])
+    let proof: Uint8Array | undefined
+    for await (const items of this.#request(asked, { proof: { block: hash!, tx: tx! } })) proof ??= items[0]
+    if (proof == null) throw new MalformedError('an answer without a proof')
+    return proof
   }
 
   #request({ connection, signal }: Asked, request: SyncRequest): Answer<Uint8Array> {

@@ -3,6 +3,7 @@ import { equalBytes, toHex } from '../hex.js'
 import type { GetBlocks, GetHeaders, GetRange, SyncRequest } from '../pb/sync.js'
 import { MAX_BLOCKS_BYTES, MAX_HASHES, MAX_HEADERS, MAX_LOCATOR, MAX_RANGE } from './limit.js'
 import type { SyncChain } from './port.js'
+import type { TxServer } from './tx-server.js'
 
 /** Blocks read at once when asked by hash. */
 const READ_AHEAD = 16
@@ -19,9 +20,12 @@ export function answer(
   chain: SyncChain,
   lowest: number,
   hashOf: (header: Uint8Array) => Uint8Array,
-  { headers, blocks, range }: SyncRequest
+  { headers, blocks, range, txs, proof }: SyncRequest,
+  transactions: TxServer
 ): Answered {
   if (headers != null) return answerHeaders(chain, hashOf, headers)
+  if (txs != null) return transactions.txs(txs)
+  if (proof != null) return transactions.proof(proof)
   if (blocks != null) return answerBlocks(chain, blocks)
   if (range != null) return answerRange(chain, lowest, range)
   throw new MalformedError('a request for nothing')
@@ -89,7 +93,8 @@ async function* answerRange(chain: SyncChain, lowest: number, { from, to }: GetR
   if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && from <= to && to - from < MAX_RANGE)) {
     throw new MalformedError(`heights ${from} to ${to}: at most ${MAX_RANGE}, ascending`)
   }
-  if (from < lowest || from > chain.head.height) throw new NotFoundError(`block ${from} is not on the head chain here`)
+  if (chain.bodies === false || from < lowest || from > chain.head.height)
+    throw new NotFoundError(`block ${from} is not on the head chain here`)
   const last = Math.min(to, chain.head.height)
   return (yield* pages(chain, chain.blocks(from, last), from, last)) ?? (last < to ? 'more' : undefined)
 }

@@ -1,6 +1,8 @@
+import type { Split } from '../chain/index.js'
 import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
 import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
+import type { Presync } from './presync.js'
 
 /** A block in its place, as far as the planner needs it. */
 export interface Place {
@@ -21,6 +23,10 @@ export interface ChainView {
   /** See `SyncChain`. */
   missing(limit: number): Place[]
   missingAfter?(place: Place, limit: number): Place[] | undefined
+  /** A heavier branch that is not followed because it forks off too deep. */
+  readonly split?: Split | undefined
+  /** A chain with less is not followed: the node is not `live`. */
+  readonly minimum?: { work: bigint; height: number }
   /** At equal work the lowest hash wins, or whoever was first. */
   readonly rules?: { tie?: 'first-seen' | 'lowest-hash' }
 }
@@ -33,6 +39,13 @@ export function beats(
 ): boolean {
   if (a.work !== b.work) return a.work > b.work
   return view.rules?.tie === 'lowest-hash' && compareBytes(a.hash, b.hash) < 0
+}
+
+/** What the chain of this block, real or claimed, lacks of what any chain must have. */
+export function shortOf({ minimum }: ChainView, block: { work: bigint; height: number }): string | undefined {
+  if (minimum == null) return undefined
+  if (block.work < minimum.work) return 'has less than minimumWork'
+  return block.height < minimum.height ? `does not reach the checkpoint at ${minimum.height}` : undefined
 }
 
 /** The head that a peer says it has. Nothing of it is proven. */
@@ -55,6 +68,7 @@ export interface Offer {
   role: Role
   lowest: number
   head?: { hash: Uint8Array; height: number; work: bigint }
+  txIndex?: boolean
 }
 
 /** What the planner remembers of one connected peer. */
@@ -62,6 +76,7 @@ export class Source {
   readonly id: string
   role: Role
   lowest: number
+  txIndex = false
   claim: Claim | undefined
   inFlight = 0
   /** Blocks a second, moving average; 0 until measured. */
@@ -87,10 +102,18 @@ export class Source {
   nextTry = 0
   /** Last header that it gave us for the open claim, from where the next page goes on. */
   last: (Place & { work: bigint }) | undefined
+  /** Its headers while they have too little work to be kept. */
+  presync: Presync | undefined
+  /** Its headers had too little work when they were last looked at. */
+  lowWork = false
 
   #seen: { claim?: Claim; version: number; here: ReturnType<ChainView['has']> } = { version: 0, here: undefined }
 
-  constructor(offer: Offer) {
+  /** `light`: headers are all that we want of it. */
+  constructor(
+    offer: Offer,
+    private readonly light = false
+  ) {
     this.id = offer.id
     this.role = offer.role
     this.lowest = offer.lowest
@@ -106,9 +129,9 @@ export class Source {
     return this.#seen.here
   }
 
-  /** Serves blocks and headers, by its own account. */
+  /** Serves what we download, by its own account: blocks and headers, or, where headers are enough, those. */
   get full(): boolean {
-    return this.role === 'full' && this.claim != null
+    return (this.role === 'full' || (this.light && this.role === 'light')) && this.claim != null
   }
 
   ready(now: number): boolean {
@@ -130,6 +153,7 @@ export class Source {
   offer(offer: Offer, key: string | undefined, now: number, near: boolean, ahead: boolean): void {
     this.role = offer.role
     this.lowest = offer.lowest
+    this.txIndex = offer.txIndex ?? false
     if (offer.head == null || key == null) {
       this.claim = undefined
       return

@@ -3,9 +3,14 @@ import { AbortError, serviceCapabilities } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import { TypedEventEmitter } from 'main-event'
 import { type Clock, systemClock } from '../clock.js'
+import { ConfigError, ProofUnavailableError } from '../errors.js'
+import { toHex } from '../hex.js'
 import type { PeerStatus, Role } from '../status/index.js'
 import { BranchFetch } from './branch-fetch.js'
+import { Changes } from './changes.js'
 import { Downloads } from './downloads.js'
+import { HeaderIntake } from './header-intake.js'
+import { type Light, LightClient } from './light.js'
 import { Neighbours, type PeersPort, type StatusPort } from './neighbours.js'
 import { Planner, type SyncState } from './planner.js'
 import type { SyncChain } from './port.js'
@@ -13,8 +18,10 @@ import { isNews, ProgressMeter, type SyncProgress } from './progress.js'
 import { report, type SyncReport } from './report.js'
 import { hashHeader, Requester } from './requester.js'
 import { answer } from './server.js'
+import { TxServer } from './tx-server.js'
 import { type SyncWatchOptions, Watch } from './watch.js'
 import { syncProtocol } from './wire.js'
+import { type SyncWarning, Witness } from './witness.js'
 
 /** How often it looks again although nothing happened. */
 const WATCHDOG_MS = 1_000
@@ -24,7 +31,9 @@ const STOP_MS = 1_000
 const MAX_ROUNDS = 100
 
 export interface SyncInit {
-  /** `full` downloads and serves, `seed` does neither. @default 'full' */
+  /**
+   * `full` downloads and serves, `light` the same with headers only, `seed` neither. @default 'full'
+   */
   role?: Role
   /** Lowest height whose block is served. @default 0 */
   lowest?(): number
@@ -36,6 +45,11 @@ export interface SyncEvents {
   state: CustomEvent<SyncProgress>
   /** Something of it changed, or the state did; at most five a second beside those that a state comes with. */
   progress: CustomEvent<SyncProgress>
+  /**
+   * Of a light node: half of its full peers or more, who know the state, have not followed its head for a minute. Comes once, and again when
+   * that was over in between; `explain().light` says who still does.
+   */
+  warning: CustomEvent<SyncWarning>
 }
 
 /**
@@ -43,6 +57,8 @@ export interface SyncEvents {
  * claims more than we know · `bodies` blocks are missing · `live` nothing is missing and no credible claim is ahead of us ·
  * `stalled` it cannot go on, and `reason` says why. A claim holds up `live` for a minute at most unless it proves true. `stop` aborts
  * all requests and leaves nothing behind, within a second.
+ *
+ * In a light node there are no bodies: it is `live` when all headers are here, and knows of no block whether its state is valid.
  */
 export interface Sync extends TypedEventTarget<SyncEvents> {
   readonly state: SyncState
@@ -66,6 +82,8 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
    * peers do; at most 16 at once, further ones are false at once.
    */
   fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
+  /** Single transactions with proofs; of a full node from its own store. A seed, and one that is not started, has none. */
+  readonly light: Light
   /** Why it waits, in words, and from what that follows: every peer's claim and standing, every request, what is parked. */
   explain(): SyncReport
 }
@@ -84,6 +102,15 @@ export interface SyncComponents {
 export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/sync'
   readonly [serviceCapabilities]: string[] = ['@blockwire/sync']
+
+  readonly light: Light = {
+    get: async (query, options) => {
+      const light = this.#parts?.light
+      if (light == null)
+        throw new ProofUnavailableError(toHex(query.tx), 'there is no chain here, or it is not started')
+      return light.get(query, options)
+    }
+  }
 
   readonly #log: Logger
   readonly #clock: Clock
@@ -125,19 +152,34 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const { chain, registrar, status } = this.components
     const protocol = syncProtocol(chain.limits, this.#clock)
     const neighbours = new Neighbours(status, peersOf(this.components))
-    const planner = new Planner(chain, () => this.#clock.now())
+    const light = this.#role === 'light'
+    if (light !== (chain.bodies === false)) {
+      const keeps = light ? 'blocks' : 'headers only'
+      throw new ConfigError('role', `'${this.#role}' does not go with a chain that keeps ${keeps}`, {
+        fix: "role 'light' goes with new Chain({ bodies: false })"
+      })
+    }
+    const planner = new Planner(chain, () => this.#clock.now(), light)
     const requester = new Requester(chain, protocol, neighbours)
     const parts = [chain, planner, requester, neighbours, this.#log, this.#evaluate] as const
+    const run = new AbortController()
+    const transactions = new TxServer(chain)
+    const changes = new Changes()
+    const around = [planner, requester, neighbours, this.#log, this.#clock, changes, this.#evaluate] as const
     this.#parts = {
       planner,
-      downloads: new Downloads(...parts),
+      downloads: new Downloads(...parts, new HeaderIntake(chain, this.#clock)),
       branches: new BranchFetch(...parts),
-      run: new AbortController()
+      light: new LightClient(chain, ...around, transactions, run.signal),
+      changes,
+      ...(light ? { witness: new Witness(chain) } : {}),
+      run
     }
     this.#unserve = await protocol.serve(
       registrar,
       chain.id,
-      (request) => answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request),
+      (request) =>
+        answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request, transactions),
       {
         onFault: (peer, err) => neighbours.failed(peer, err),
         onError: (err) => this.#log.error('could not answer - %e', err)
@@ -182,7 +224,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
 
   async fetchBranch(hash: Uint8Array, from: PeerId, { signal }: { signal: AbortSignal }): Promise<boolean> {
     const parts = this.#parts
-    if (parts == null) return false
+    if (parts == null || this.#role === 'light') return false
     return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
   }
 
@@ -198,7 +240,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
   }
 
   explain(): SyncReport {
-    return report(this.progress, this.#parts?.planner)
+    return report(this.progress, this.#parts?.planner, this.#parts?.witness)
   }
 
   readonly #onStatus = ({ detail }: CustomEvent<PeerStatus>): void => {
@@ -216,8 +258,8 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#evaluate()
   }
 
-  #offer({ peer, role, lowest, head }: PeerStatus): void {
-    this.#parts?.planner.offer({ id: peer.toString(), role, lowest, ...(head == null ? {} : { head }) })
+  #offer({ peer, role, lowest, txIndex, head }: PeerStatus): void {
+    this.#parts?.planner.offer({ id: peer.toString(), role, lowest, txIndex, ...(head == null ? {} : { head }) })
   }
 
   /** Does what the planner decides, until it has nothing new. Listeners and timers call it: it never throws. */
@@ -231,6 +273,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
         for (const action of this.#parts.planner.evaluate()) this.#parts?.downloads.act(action)
       }
       this.#tell()
+      this.#witness()
     } catch (err) {
       this.#log.error('could not decide what to do - %e', err)
     } finally {
@@ -238,6 +281,13 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     }
     this.#arm()
     this.#parts?.branches.wake()
+    this.#parts?.changes.wake()
+  }
+
+  #witness(): void {
+    const { witness, planner } = this.#parts ?? {}
+    const detail = planner && witness?.warning([...planner.sources.values()], this.#clock.now())
+    if (detail != null) this.safeDispatchEvent('warning', { detail })
   }
 
   #arm(): void {
@@ -257,6 +307,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     if (!isNews(progress, this.#told)) return
     this.#told = progress
     this.#toldAt = now
+    if (changed && progress.state === 'live') void this.components.chain.settled?.()
     if (changed) this.safeDispatchEvent('state', { detail: progress })
     this.safeDispatchEvent('progress', { detail: progress })
   }
@@ -266,6 +317,9 @@ interface Parts {
   planner: Planner
   downloads: Downloads
   branches: BranchFetch
+  light: LightClient
+  changes: Changes
+  witness?: Witness
   run: AbortController
 }
 

@@ -13,9 +13,9 @@ export function why(facts: Facts): string {
   return parts.join('; ')
 }
 
-function following({ parked, sources }: Facts): string[] {
+function following({ parked, sources, light }: Facts): string[] {
   const doubted = sources.filter(({ doubt, standing }) => doubt != null && standing === 'open').length
-  const parts = ['nothing is missing: follows gossip and what peers announce']
+  const parts = [`nothing is missing: follows ${light == null ? 'gossip and ' : ''}what peers announce`]
   if (parked.length > 0)
     parts.push(`${parked.length} better ${parked.length === 1 ? 'branch' : 'branches'} nobody delivers`)
   if (doubted > 0) parts.push(`${doubted} ${doubted === 1 ? 'peer claims' : 'peers claim'} more and did not show it`)

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js'
 import { SyncRequest } from '../pb/sync.js'
 import { defineProtocol, type Protocol, rawBytes } from '../protocol/index.js'
+import { countIndexes } from './indexes.js'
 import {
   MAX_BLOCKS_BYTES,
   MAX_HASHES,
@@ -8,13 +9,18 @@ import {
   MAX_HEADERS_BYTES,
   MAX_IN_FLIGHT,
   MAX_RANGE,
-  MAX_REQUEST_BYTES
+  MAX_REQUEST_BYTES,
+  MAX_TXS,
+  PROOF_BYTES
 } from './limit.js'
 
 export type SyncProtocol = Protocol<SyncRequest, Uint8Array>
 
-/** `sync/1` of docs/wire.md, section 3: one request a stream, answered by the bytes of headers or blocks. */
-export function syncProtocol(limits: { headerBytes: number; blockBytes: number }, clock: Clock): SyncProtocol {
+/** `sync/1` of docs/wire.md, section 3: one request a stream, answered by the bytes of headers, blocks or transactions, or by a proof. */
+export function syncProtocol(
+  limits: { headerBytes: number; blockBytes: number; txBytes: number },
+  clock: Clock
+): SyncProtocol {
   return defineProtocol<SyncRequest, Uint8Array>({
     name: 'sync/1',
     request: SyncRequest,
@@ -22,9 +28,15 @@ export function syncProtocol(limits: { headerBytes: number; blockBytes: number }
     clock,
     limits: {
       requestBytes: MAX_REQUEST_BYTES,
-      itemBytes: ({ headers }) => (headers == null ? limits.blockBytes : limits.headerBytes),
-      items: ({ headers, blocks, range }) => {
+      itemBytes: ({ headers, txs, proof }) => {
+        if (headers != null) return limits.headerBytes
+        if (txs != null) return limits.txBytes
+        return proof == null ? limits.blockBytes : limits.txBytes + PROOF_BYTES
+      },
+      items: ({ headers, blocks, range, txs, proof }) => {
         if (headers != null) return Math.min(headers.limit, MAX_HEADERS)
+        if (txs != null) return Math.min(countIndexes(txs.indexes), MAX_TXS)
+        if (proof != null) return 1
         if (blocks != null) return Math.min(blocks.hashes.length, MAX_HASHES)
         return range == null ? 0 : Math.min(range.to - range.from + 1, MAX_RANGE)
       },

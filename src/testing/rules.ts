@@ -46,6 +46,8 @@ export interface TestRulesOptions {
   params?: Record<string, string | number>
   tie?: 'first-seen' | 'lowest-hash'
   forks?: number[]
+  minimumWork?: bigint
+  checkpoints?: Record<number, string>
   limits?: Limits
   lookback?: number
   /** Time of genesis, milliseconds since 1970. @default 1_700_000_000_000 */
@@ -66,12 +68,14 @@ const utf8 = new TextEncoder()
 export function testRules(options: TestRulesOptions = {}): Rules<TestHeader, TestTx> {
   const wait = (check: Check | Promise<Check>): Check | Promise<Check> =>
     options.slow ? Promise.resolve(check) : check
-  const { tie, forks, limits, lookback, params } = options
+  const { tie, forks, limits, lookback, params, minimumWork, checkpoints } = options
   return {
     network: options.network ?? 'test',
     ...(params && { params }),
     ...(tie && { tie }),
     ...(forks && { forks }),
+    ...(minimumWork && { minimumWork }),
+    ...(checkpoints && { checkpoints }),
     ...(limits && { limits }),
     ...(lookback && { lookback }),
     genesis: { header: { time: options.genesisTime ?? 1_700_000_000_000, nonce: 0, weight: 1, bad: 0 } },

@@ -319,6 +319,7 @@ describe('addHeaders', () => {
 
   it('forgets a very long branch without harm once it forks off too deep', async () => {
     const { chain } = await setup({ maxReorg: 5 })
+    await chain.settled()
     const promised = buildChain(rules, chain.genesis, 150_000)
     expect(await chain.addHeaders(headersOf(promised))).toMatchObject({ added: 150_000 })
     expect(chain.missing(2).map(({ height }) => height)).toEqual([1, 2])
@@ -353,6 +354,7 @@ describe('addHeaders', () => {
 describe('a branch that forks off too deep', () => {
   it('is not followed, and said once', async () => {
     const { chain, errors } = await setup({ maxReorg: 5 })
+    await chain.settled()
     const trunk = buildChain(rules, chain.genesis, 20)
     await chain.addBlocks(bytesOf(trunk))
     const deep = buildChain(rules, trunk[13]!.located, 10, () => ({ nonce: 1 }))
@@ -377,6 +379,7 @@ describe('a branch that forks off too deep', () => {
 
   it('is left alone once it has become too deep while its bodies were missing', async () => {
     const { chain, errors } = await setup({ maxReorg: 5 })
+    await chain.settled()
     const promised = buildChain(rules, chain.genesis, 3, () => ({ weight: 1_000 }))
     await chain.addHeaders(headersOf(promised))
     await growChain(chain, 5)

@@ -37,6 +37,33 @@ async function produce(init: Partial<ProducerInit<TestHeader, TestTx>>, start = 
   return { chain, clock, service }
 }
 
+describe('a producer that finds no peer', () => {
+  it('works alone on a chain with minimumWork, and not on one with less', async () => {
+    const sync = Object.assign(new EventTarget(), { state: 'no-peers' })
+    const start = async (minimumWork: bigint) => {
+      const clock = new HandClock(START)
+      const chain: TestChain = new Chain({ rules: testRules({ minimumWork }), clock })
+      await chain.open()
+      const service = producer<TestHeader, TestTx>({
+        seal: ({ header }) => ({ header: { ...header, nonce: 1, weight: 1, bad: 0 } }),
+        aloneMs: 0,
+        clock
+      })({ chain, logger, sync } as never) as Life
+      running.push({ service, chain })
+      service.start()
+      service.afterStart()
+      return { chain, service }
+    }
+    const few = await start(100n)
+    const enough = await start(1n)
+    await enough.chain.waitFor(2)
+    expect(few.chain.head.height).toBe(0)
+    await growChain(few.chain, 99)
+    // a new head wakes it
+    await few.chain.waitFor(101)
+  })
+})
+
 describe('the producer', () => {
   it('asks when for each head, with the blocks before, and waits until then', async () => {
     const asked: Ancestors<TestHeader>[] = []

@@ -77,10 +77,26 @@ describe('the foot of the screen', () => {
       stateOf({ role: 'full', sync: 'no-peers', mining: true, peers: 0 }),
       stateOf({ role: 'full', sync: 'headers', mining: true, peers: 1 }),
       stateOf({ role: 'full', sync: 'live', mining: false, peers: 1 }),
-      stateOf({ role: 'full', sync: 'stalled', mining: true, peers: 1 })
+      stateOf({ role: 'full', sync: 'stalled', mining: true, peers: 1 }),
+      stateOf({ role: 'light', sync: 'headers', mining: false, peers: 1 }),
+      stateOf({ role: 'light', sync: 'live', mining: false, peers: 1 }),
+      stateOf({ role: 'light', sync: 'no-peers', mining: false, peers: 0 })
     ]
-    expect(states).toEqual(['seeding', 'alone', 'mining', 'syncing', 'synced', 'stalled'])
+    const full = ['seeding', 'alone', 'mining', 'syncing', 'synced', 'stalled']
+    expect(states).toEqual([...full, 'syncing', 'light', 'alone'])
     for (const state of states) expect(live({ state }).split('\n').at(-1)!.startsWith(state)).toBe(true)
+  })
+
+  it('says of a light node that it keeps headers only: no pool, no bar of blocks', () => {
+    expect(live({ state: 'light', light: true })).toBe(
+      [
+        '3 peers (1 in, 2 out)  headers only  up 2m11s  Ctrl-C stops',
+        'light  head #18,240 3fa9c1 agreed by 2 of 2'
+      ].join('\n')
+    )
+    const behind = syncing({ state: 'headers', height: 40, target: 40, claimed: 100 }, { light: true })
+    expect(behind.split('\n')).toHaveLength(2)
+    expect(behind).toMatch(/^headers \[#+-+\] +40% {2}40 of 100/)
   })
 
   it('shows who won, who is here and what is mined', () => {

@@ -287,6 +287,7 @@ describe('the first screen', () => {
     // a seed has none, but an address that others wrote down
     expect(text({ role: 'seed' })).toContain('in memory: another address after each start; --data DIR keeps it')
     expect(text({ role: 'seed', data: './data' })).toContain('  data     ./data\n')
+    expect(text({ role: 'light' })).toContain('  you      light, keeps headers and checks no state   12D3KooW')
   })
 
   it('says that the default port was taken, and warns of a debug identity', () => {

@@ -73,6 +73,10 @@ describe('blockwire node: its options', () => {
     })
   })
 
+  it.each(['full', 'light', 'seed'])('takes the role %s', async (role) => {
+    expect((await parse('node', '--role', role)).got.node?.role).toBe(role)
+  })
+
   it.each([
     ['repeated', ['--seed', SEED_A, '--seed', SEED_B]],
     ['between commas', ['--seed', `${SEED_A},${SEED_B}`]],
@@ -100,9 +104,10 @@ describe('blockwire node: its options', () => {
     [['--name', 'a\u001b[31mb'], 'control characters'],
     [['--data', ' '], '--data: is empty'],
     [['--max-inbound', '5'], "unknown option '--max-inbound'"],
-    [['--role', 'light'], "--role: 'light' is not a role"],
+    [['--role', 'heavy'], "--role: 'heavy' is not a role"],
     [['--block-time', '0'], "--block-time: '0'"],
     [['--role', 'seed', '--mine'], '--mine: does not go with --role seed'],
+    [['--role', 'light', '--mine'], '--mine: does not go with --role light: a light node keeps headers only'],
     [['--debug-identity', '--port', '0'], '--debug-identity']
   ])('refuses %j in one line with a hint, exit code 2', async (args, message) => {
     const { code, lines, out, got } = await parse('node', ...args)

@@ -1,11 +1,12 @@
 // A node that kills itself with SIGKILL at the n-th write of its chain to LevelDB. Told what to do by one argument of
-// JSON: { scenario: 'sync' | 'mine' | 'reorg', data, seed, upTo, at, moment: 'before' | 'during' | 'after' }. Says on stdout what it
+// JSON: { scenario: 'sync' | 'mine' | 'reorg' | 'steps' | 'rebuild', data, seed, upTo, at, moment: 'before' | 'during' | 'after' }. Says on stdout what it
 // has announced, one JSON line each, written before anything else happens; ends with 0 when it came to its end unharmed.
 import { writeSync } from 'node:fs'
 import { ClassicLevel } from 'classic-level'
 
 const { scenario, data, seed, upTo, at, moment } = JSON.parse(process.argv[2])
 let writes = 0
+let counting = scenario !== 'rebuild'
 
 function die() {
   process.kill(process.pid, 'SIGKILL')
@@ -24,7 +25,7 @@ for (const name of ['put', 'del', 'batch', 'clear']) {
   const write = ClassicLevel.prototype[name]
   ClassicLevel.prototype[name] = function (...args) {
     if (name === 'batch' && args.length === 0) throw new Error('a chained batch would not be counted')
-    if (!isOfChain(args[0]) || ++writes !== at) return write.apply(this, args)
+    if (!counting || !isOfChain(args[0]) || ++writes !== at) return write.apply(this, args)
     if (moment === 'before') die()
     const written = write.apply(this, args)
     if (moment === 'during') die()
@@ -51,7 +52,8 @@ function tellHeads(chain) {
 /** No network: a branch of 6 over one of 4, in the ways in which a head can move. */
 async function reorg() {
   const db = new ClassicLevel(`${data}/db`, { keyEncoding: 'view', valueEncoding: 'view', compression: false })
-  const chain = new Chain({ rules, db })
+  if (scenario === 'rebuild') return rebuild(db)
+  const chain = new Chain({ rules, db, ...(scenario === 'steps' ? { stepBytes: 1 } : {}) })
   await chain.open()
   tellHeads(chain)
   const { genesis } = chain
@@ -72,8 +74,22 @@ async function reorg() {
   await db.close()
 }
 
+/** A store of a lower state version is opened; what wrote it is not counted. */
+async function rebuild(db) {
+  const chain = new Chain({ rules, db })
+  await chain.open()
+  for (let i = 0; i < 8; i++) await growChain(chain, 1, { txs: [setTx(i)] })
+  await chain.close()
+  counting = true
+  const newer = testRules({ network: 'crash', state: { a: 'genesis' }, stateVersion: 2 })
+  const again = new Chain({ rules: newer, db, stepBytes: 1 })
+  await again.open()
+  await again.close()
+  await db.close()
+}
+
 async function run() {
-  if (scenario === 'reorg') return reorg()
+  if (['reorg', 'steps', 'rebuild'].includes(scenario)) return reorg()
   const node = await createNode({
     rules,
     dataDir: data,

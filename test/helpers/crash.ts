@@ -16,7 +16,7 @@ export const crashRules = testRules({ network: 'crash', state: { a: 'genesis' } 
 export type Moment = 'before' | 'during' | 'after'
 
 export interface Crash {
-  scenario: 'sync' | 'mine' | 'reorg'
+  scenario: 'sync' | 'mine' | 'reorg' | 'steps' | 'rebuild'
   seed?: string
   upTo?: number
   moment: Moment
@@ -47,13 +47,13 @@ export async function crash(what: Crash, onHead: (height: number) => void = () =
 }
 
 /** Opens the store of a directory; `close` lets go of it. */
-export async function openStore(data: string) {
+export async function openStore(data: string, rules = crashRules) {
   const db: Database = new ClassicLevel(join(data, 'db'), {
     keyEncoding: 'view',
     valueEncoding: 'view',
     compression: false
   })
-  const chain = new Chain({ rules: crashRules, db })
+  const chain = new Chain({ rules, db })
   await chain.open()
   return {
     db,

@@ -69,6 +69,10 @@ describe('a wrong option', () => {
     ['listen', { rules, listen: '5000' }, 'listen'],
     ['announce', { rules, announce: ['example.org'] }, 'announce[0]'],
     ['seeds', { rules, seeds: ['/ip4/127.0.0.1/tcp/5000'] }, 'seeds[0]'],
+    ['produce on a light node', { rules, role: 'light', produce: { seal: () => undefined } }, 'produce'],
+    ['txIndex on a light node', { rules, role: 'light', txIndex: true }, 'txIndex'],
+    ['txIndex on a seed', { rules, role: 'seed', txIndex: true }, 'txIndex'],
+    ['role', { rules, role: 'heavy' }, 'role'],
     ['produce on a seed', { rules, role: 'seed', produce: { seal: () => undefined } }, 'produce'],
     ['network', { rules: { ...rules, network: 'Not A Name' } }, 'network']
   ] as never

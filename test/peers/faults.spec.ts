@@ -94,7 +94,7 @@ describe('verdicts', () => {
   })
 
   test('the table has every way for every reason', () => {
-    expect(Object.values(VERDICTS).flatMap((row) => Object.values(row))).toHaveLength(9 * 3)
+    expect(Object.values(VERDICTS).flatMap((row) => Object.values(row))).toHaveLength(10 * 3)
   })
 })
 

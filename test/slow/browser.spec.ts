@@ -56,7 +56,7 @@ describe('in a browser', () => {
       await writeFile(
         entry,
         `
-        import { bytes, Chain, struct, table, toHex, u53 } from '${fileOf('./chain')}'
+        import { bytes, Chain, merkleProof, splitBlock, struct, table, toHex, txId, u53, verifyMerkleProof } from '${fileOf('./chain')}'
         import { ed25519, signed } from '${fileOf('./ed25519')}'
         import { coin, mineHeader, draftHeader, EASIEST } from '${fileOf('./pow')}'
         export async function run() {
@@ -88,7 +88,13 @@ describe('in a browser', () => {
             seal: (draft) => ({ header: mineHeader(draftHeader(rules, draft, Date.now())) })
           })
           const { n } = await counts.get(chain.state, publicKey)
-          return [chain.head.height, n, mined.head.height, toHex(chain.genesis.hash)].join(' ')
+          const light = new Chain({ rules, bodies: false })
+          await light.open()
+          for await (const page of mined.headers(1, 1)) await light.addHeaders(page)
+          const [reward] = splitBlock(await mined.block(mined.head.hash), mined.limits).txs
+          const proof = { leaf: txId(reward), index: 0, size: 1, path: merkleProof([txId(reward)], 0) }
+          const proven = verifyMerkleProof(proof, light.head.header.root)
+          return [chain.head.height, n, mined.head.height, proven, toHex(chain.genesis.hash)].join(' ')
         }`
       )
       const { code, complaints } = await bundle(entry)
@@ -101,7 +107,7 @@ describe('in a browser', () => {
         console.log(await run())`
       )
       const page = await promisify(execFile)(process.execPath, [join(folder.path, 'page.mjs')], { timeout: 60_000 })
-      expect(page.stdout).toMatch(/^2 2 1 [0-9a-f]{64}\n$/)
+      expect(page.stdout).toMatch(/^2 2 1 true [0-9a-f]{64}\n$/)
     } finally {
       await folder.remove()
     }

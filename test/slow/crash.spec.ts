@@ -1,6 +1,6 @@
 import { createNode, type Node } from 'blockwire'
 import { toHex } from 'blockwire/chain'
-import { growChain, oneHead, type TestHeader, type TestTx } from 'blockwire/testing'
+import { growChain, oneHead, type TestHeader, type TestTx, testRules } from 'blockwire/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Crash, crash, crashRules, expectWhole, type Moment, openStore, type Remains } from '../helpers/crash.js'
 import { Program } from '../helpers/process.js'
@@ -50,6 +50,48 @@ describe.each<Moment>(['before', 'during', 'after'])('a chain that is killed %s 
       }
     )
     expect(writes).toBeGreaterThan(10)
+  })
+})
+
+describe('a chain that is killed after each write', () => {
+  it('among the steps of a reorganisation ends where it would have ended', async () => {
+    const whole = await crash({ scenario: 'steps', moment: 'after', at: 0 })
+    const reference = await openStore(whole.data)
+    const blocks: Uint8Array[] = await reference.db.values({ gte: Uint8Array.of(0x62), lt: Uint8Array.of(0x63) }).all()
+    const head = toHex(reference.chain.head.hash)
+    await reference.close()
+    await whole.remove()
+    const writes = await atEveryWrite(
+      (at) => crash({ scenario: 'steps', moment: 'after', at }),
+      async ({ data }) => {
+        const { chain, close } = await openStore(data)
+        for (const block of blocks) await chain.add(Uint8Array.from(block))
+        expect(toHex(chain.head.hash)).toBe(head)
+        await close()
+      }
+    )
+    expect(writes).toBeGreaterThan(15)
+  })
+
+  it('while its state is made anew ends with the same store', async () => {
+    const newer = testRules({ network: 'crash', state: { a: 'genesis' }, stateVersion: 2 })
+    const contents = async (data: string): Promise<string[]> => {
+      const { db, chain, close } = await openStore(data, newer)
+      expect(chain.head.height).toBe(8)
+      const entries = (await db.iterator().all()).map(([key, value]) => `${toHex(key)} ${toHex(value)}`)
+      await close()
+      return entries
+    }
+    const whole = await crash({ scenario: 'rebuild', moment: 'after', at: 0 })
+    const expected = await contents(whole.data)
+    await whole.remove()
+    for (let at = 1, killed = true; killed; at++) {
+      const remains = await crash({ scenario: 'rebuild', moment: 'after', at })
+      killed = remains.killed
+      expect(await contents(remains.data), `killed at write ${at}`).toEqual(expected)
+      await remains.remove()
+      if (!killed) expect(at).toBeGreaterThan(10)
+    }
   })
 })
 

@@ -32,6 +32,19 @@ describe('hello', () => {
     expect(readHead(message).work).toBe(work)
   })
 
+  it('tells an index of transactions, of full nodes only', () => {
+    const chain = new FakeChain({ txIndex: true })
+    expect(roundTrip(chain, 'full').txIndex).toBe(true)
+    expect([roundTrip(chain, 'light').txIndex, roundTrip(chain, 'seed').txIndex]).toEqual([false, false])
+    expect(roundTrip(new FakeChain()).txIndex).toBe(false)
+  })
+
+  it('ignores features of later versions', () => {
+    const hello = helloOf(new FakeChain(), 'full', 0)
+    expect(readHello({ ...hello, features: 0xffff_fffe }).txIndex).toBe(false)
+    expect(readHello({ ...hello, features: 0xffff_ffff }).txIndex).toBe(true)
+  })
+
   it('takes a role of a later version for one that serves nothing', () => {
     expect(readHello({ ...helloOf(new FakeChain(), 'full', 0), role: 9 }).role).toBe('light')
   })

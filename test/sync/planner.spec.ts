@@ -368,6 +368,40 @@ describe('the planner', () => {
   })
 })
 
+describe('the planner of a light node', () => {
+  it('downloads headers and no bodies, and is live with them', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 5_000)
+    const sim = new Simulation(world, true)
+    sim.join('a', 'withholder', tip)
+    expectLiveOn(sim, tip)
+    expect(sim.states).toEqual(['headers', 'live'])
+    expect(sim.asked.get('a')).toBe(3)
+  })
+
+  it('fetches an announced head at once: nobody brings it by gossip', () => {
+    const world = new World()
+    const tip = world.grow(world.genesis, 10)
+    const sim = new Simulation(world, true)
+    sim.join('a', 'honest', tip)
+    expectLiveOn(sim, tip)
+    const next = world.grow(tip, 1)
+    sim.move('a', next)
+    expectLiveOn(sim, next, 100)
+  })
+
+  it('takes headers of light peers too, which the planner of a full node does not', () => {
+    for (const light of [true, false]) {
+      const world = new World()
+      const tip = world.grow(world.genesis, 100)
+      const sim = new Simulation(world, light)
+      sim.join('a', 'honest', tip, 0, 'light')
+      sim.until(() => sim.planner.state === 'live', 10_000)
+      expect([sim.planner.state, sim.chain.head.height]).toEqual(light ? ['live', 100] : ['no-peers', 0])
+    }
+  })
+})
+
 const TEMPERS: Temper[] = [
   'honest',
   'slow',
@@ -405,7 +439,10 @@ describe('the planner among all kinds of peers', () => {
     anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
   })
 
-  it('ends live at the best honest head, and charges only liars', () => {
+  it.each([
+    ['with all blocks', false],
+    ['with headers alone', true]
+  ])('ends live at the best honest head %s, and charges only liars', (_name, light) => {
     fc.assert(
       fc.property(setting, ({ lengths, forks, peers, anchor }) => {
         const world = new World()
@@ -415,7 +452,7 @@ describe('the planner among all kinds of peers', () => {
           world.grow(main[Math.min(forks[0], main.length - 1)]!, lengths[1]),
           world.grow(main[Math.min(forks[1], main.length - 1)]!, lengths[2])
         ]
-        const sim = new Simulation(world)
+        const sim = new Simulation(world, light)
         // one peer stays to the end and serves everything of its branch; all others may do anything
         const staying = tips[anchor.branch]!
         sim.join('anchor', anchor.temper, staying)
@@ -423,7 +460,8 @@ describe('the planner among all kinds of peers', () => {
           const id = `${i}-${temper}`
           const path = world.path(tips[branch]!)
           const tip = path[Math.max(1, Math.floor(((path.length - 1) * part) / 10))] ?? world.genesis
-          sim.at(joins, () => sim.join(id, temper, tip))
+          // light peers have headers as good as any
+          sim.at(joins, () => sim.join(id, temper, tip, 0, light && i % 2 === 1 ? 'light' : 'full'))
           if (grows != null) sim.at(joins + grows, () => sim.move(id, tips[branch]!))
           if (shrinks != null)
             sim.at(joins + shrinks, () => sim.peers.has(id) && sim.move(id, sim.peers.get(id)!.tip, tip.height))
@@ -440,6 +478,7 @@ describe('the planner among all kinds of peers', () => {
         for (const id of sim.charged.keys()) expect(LIARS, `${id} was charged`).toContain(id.split('-')[1])
         expect(sim.mostInFlight).toBeLessThanOrEqual(2)
         expect(sim.planner.window.held).toBe(0)
+        if (light) expect([sim.states.includes('bodies'), sim.charged.size]).toEqual([false, 0])
       }),
       { numRuns: 150 }
     )

@@ -1,8 +1,9 @@
 import type { Connection } from '@libp2p/interface'
-import { encodeBlock } from 'blockwire/chain'
+import { Chain, encodeBlock, txId, verifyMerkleProof } from 'blockwire/chain'
 import { buildBlock, buildChain, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { SyncRequest } from '../../dist/src/pb/sync.js'
+import { type SyncRequest, TxProof } from '../../dist/src/pb/sync.js'
+import { encodeIndexes } from '../../dist/src/sync/indexes.js'
 import { chainOf, type Host, type HostInit, host, join, protocolOf, rules, stopAll, type TestChain } from './hosts.js'
 
 afterEach(stopAll)
@@ -36,6 +37,111 @@ function headers(locator: Uint8Array[], limit: number, stop: Uint8Array = none):
 function blocks(hashes: Uint8Array[]): SyncRequest {
   return { blocks: { hashes: hashes as Bytes[] } }
 }
+
+describe('transactions', () => {
+  const txs = (i: number) => ({
+    txs: [0, 1, 2, 3, 4].map((n) => ({ kind: 'set' as const, key: `k${n}`, value: 'v', salt: 10 * i + n }))
+  })
+  const request = (block: Uint8Array, indexes: number[]): SyncRequest => ({
+    txs: { block: block as Bytes, indexes: encodeIndexes(indexes) }
+  })
+  const encoded = (i: number, n: number): Uint8Array => rules.tx.encode(txs(i).txs[n]!)
+
+  it('come in the order of the block, of blocks off the head chain too', async () => {
+    const chain = await chainOf(6, txs)
+    const side = buildBlock(rules, chain.locate(chain.hashAt(3)!)!, { ...txs(50), nonce: 1 })
+    await chain.add(side.bytes)
+    const { connection } = await pair({ chain })
+    const answer = await ask(chain, connection, request(chain.hashAt(3)!, [0, 2, 4]))
+    expect(answer).toEqual({ items: [encoded(2, 0), encoded(2, 2), encoded(2, 4)], more: false })
+    expect((await ask(chain, connection, request(side.hash, [1]))).items).toEqual([encoded(50, 1)])
+  })
+
+  it('end at the first that the block has not', async () => {
+    const chain = await chainOf(3, txs)
+    const { connection } = await pair({ chain })
+    const answer = await ask(chain, connection, request(chain.hashAt(1)!, [3, 4, 5, 6]))
+    expect(answer).toEqual({ items: [encoded(0, 3), encoded(0, 4)], more: true })
+  })
+
+  it('are not found in a block that is not here, nor after its last', async () => {
+    const chain = await chainOf(3, txs)
+    const next = buildBlock(rules, chain.head)
+    await chain.addHeaders([next.headerBytes])
+    const { connection, server } = await pair({ chain })
+    for (const missing of [request(nobody, [0]), request(next.hash, [0]), request(chain.hashAt(1)!, [5])]) {
+      await expect(ask(chain, connection, missing)).rejects.toMatchObject({ name: 'NotFoundError', fault: 'none' })
+    }
+    expect(server.peers.charged).toEqual([])
+  })
+
+  it.each([
+    ['none', new Uint8Array(0)],
+    ['too many', new Uint8Array(8_193)],
+    ['one that does not end', Uint8Array.of(1, 128)],
+    ['one not in its shortest form', Uint8Array.of(128, 0)],
+    ['one over 32 bits', Uint8Array.of(255, 255, 255, 255, 127)]
+  ])('are refused with indexes that are %s, and the asker is charged', async (_name, indexes) => {
+    const chain = await chainOf(1, txs)
+    const { connection, server, asker } = await pair({ chain })
+    const block = chain.hashAt(1)! as Bytes
+    await expect(ask(chain, connection, { txs: { block, indexes: indexes as Bytes } })).rejects.toMatchObject({
+      name: 'StreamLostError'
+    })
+    await until('the fault', () => server.peers.charged.includes(asker.id))
+  })
+
+  it('with an ID have a proof, which the header’s root bears out', async () => {
+    const chain = await chainOf(3, txs)
+    const { connection } = await pair({ chain })
+    const at = chain.locate(chain.hashAt(2)!)!
+    const id = txId(encoded(1, 3)) as Bytes
+    const { items } = await ask(chain, connection, { proof: { block: at.hash as Bytes, tx: id } })
+    const proof = TxProof.decode(items[0]!)
+    expect(proof).toMatchObject({ block: at.hash, index: 3, count: 5, tx: encoded(1, 3) })
+    expect(verifyMerkleProof({ leaf: id, index: 3, size: 5, path: proof.path }, at.header.root)).toBe(true)
+  })
+
+  it('have no proof in another block, without an index, or of a body that is damaged', async () => {
+    const chain = await chainOf(3, txs)
+    const other = buildBlock(rules, chain.genesis, txs(7))
+    const { connection, server } = await pair({ chain, disguise: { block: async () => other.bytes } })
+    const proof = (block: Uint8Array, tx: Uint8Array): SyncRequest => ({
+      proof: { block: block as Bytes, tx: tx as Bytes }
+    })
+    for (const missing of [
+      proof(chain.hashAt(2)!, txId(encoded(2, 0))),
+      proof(none, txId(encoded(1, 0))),
+      // the body that is found there is not that of the header
+      proof(chain.hashAt(2)!, txId(encoded(7, 0)))
+    ]) {
+      await expect(ask(chain, connection, missing)).rejects.toMatchObject({ name: 'NotFoundError', fault: 'none' })
+    }
+    expect(server.peers.charged).toEqual([])
+  })
+})
+
+describe('a light node', () => {
+  it('serves headers, and of bodies nothing', async () => {
+    const blocks30 = await chainOf(30)
+    const chain = new Chain({ rules, bodies: false })
+    await chain.open()
+    for await (const page of blocks30.headers(1, 30)) await chain.addHeaders(page)
+    const { connection, server } = await pair({ chain, role: 'light' })
+    expect((await ask(chain, connection, headers([chain.genesis.hash], 100))).items).toHaveLength(30)
+    const block = chain.hashAt(3)! as Bytes
+    for (const request of [
+      blocks([block]),
+      { range: { from: 1, to: 2 } },
+      { txs: { block, indexes: Uint8Array.of(0) } },
+      { proof: { block, tx: block } },
+      { proof: { block: none, tx: block } }
+    ]) {
+      await expect(ask(chain, connection, request)).rejects.toMatchObject({ name: 'NotFoundError', fault: 'none' })
+    }
+    expect(server.peers.charged).toEqual([])
+  })
+})
 
 describe('headers', () => {
   it('come after the first hash of the locator that is on the head chain, up to the limit', async () => {

@@ -73,7 +73,11 @@ export class ModelChain implements ChainView {
   head: Block
   target: Block
 
-  constructor(readonly world: World) {
+  /** `light`: a header is all that there is of a block. */
+  constructor(
+    readonly world: World,
+    private readonly light = false
+  ) {
     this.head = this.target = world.genesis
     for (const set of [this.known, this.bodies, this.applied]) set.add(world.genesis)
   }
@@ -117,6 +121,7 @@ export class ModelChain implements ChainView {
         for (let b: Block | undefined = block; b != null; b = b.parent) this.parked.delete(b)
       }
       this.known.add(block)
+      if (this.light) for (const set of [this.bodies, this.applied]) set.add(block)
       last = block
     }
     this.#choose()
@@ -213,6 +218,7 @@ export interface SimulatedPeer {
   temper: Temper
   tip: Block
   lowest: number
+  role: 'full' | 'light'
 }
 
 /** Peers, a network and a clock turned by hand around one planner. */
@@ -229,13 +235,16 @@ export class Simulation {
   readonly #events: { at: number; run: () => void }[] = []
   readonly #open = new Map<number, string>()
 
-  constructor(readonly world: World) {
-    this.chain = new ModelChain(world)
-    this.planner = new Planner(this.chain, () => this.time)
+  constructor(
+    readonly world: World,
+    light = false
+  ) {
+    this.chain = new ModelChain(world, light)
+    this.planner = new Planner(this.chain, () => this.time, light)
   }
 
-  join(id: string, temper: Temper, tip: Block, lowest = 0): void {
-    const peer = { id, temper, tip, lowest }
+  join(id: string, temper: Temper, tip: Block, lowest = 0, role: 'full' | 'light' = 'full'): void {
+    const peer = { id, temper, tip, lowest, role }
     this.peers.set(id, peer)
     this.#offer(peer)
     this.#step()
@@ -285,13 +294,13 @@ export class Simulation {
     return true
   }
 
-  #offer({ id, temper, tip, lowest }: SimulatedPeer): void {
+  #offer({ id, temper, tip, lowest, role }: SimulatedPeer): void {
     const { hash, height, work } = tip
     const claim =
       temper === 'boaster' || temper === 'dripper' || temper === 'trickler'
         ? { hash: new Uint8Array(32).fill(0xee), height: height + 1_000, work: 2n ** 200n }
         : { hash, height, work }
-    this.planner.offer({ id, role: 'full', lowest, head: claim })
+    this.planner.offer({ id, role, lowest, head: claim })
   }
 
   #step(): void {
