@@ -281,6 +281,13 @@ export class BusyError extends PeerError {
   }
 }
 
+/** The peer goes on asking although it was told to wait. */
+export class FloodError extends PeerError {
+  constructor(requests: number, waitMs: number) {
+    super('FloodError', 'protocol', `${requests} requests although it was told to wait, for ${waitMs} ms more`)
+  }
+}
+
 /** What was asked for is not there. A handler throws it, and the asker gets it. */
 export class NotFoundError extends PeerError {
   constructor(message = 'not there') {
