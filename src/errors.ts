@@ -281,10 +281,10 @@ export class BusyError extends PeerError {
   }
 }
 
-/** The peer goes on asking although it was told to wait. */
+/** A peer asks far more than it may: at once, or on and on although it was told to wait. */
 export class FloodError extends PeerError {
-  constructor(requests: number, waitMs: number) {
-    super('FloodError', 'protocol', `${requests} requests although it was told to wait, for ${waitMs} ms more`)
+  constructor(message: string, cause?: unknown) {
+    super('FloodError', 'protocol', message, cause)
   }
 }
 

@@ -96,6 +96,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#core.tree.target.at
   }
 
+  /** Blocks are being added, or wait for it. */
+  get busy(): boolean {
+    return this.#line.length > 0
+  }
+
   /** What `open` found and repaired. */
   get report(): OpenReport {
     return this.#report

@@ -1,6 +1,12 @@
 /** Runs tasks one after another, in the order in which they came. */
 export class WaitingLine {
   #last: Promise<unknown> = Promise.resolve()
+  #length = 0
+
+  /** Tasks that run or wait. */
+  get length(): number {
+    return this.#length
+  }
 
   /** A task whose signal aborts before its turn never runs: the promise rejects with the signal's reason. */
   run<R>(task: () => R | Promise<R>, signal?: AbortSignal): Promise<R> {
@@ -8,7 +14,9 @@ export class WaitingLine {
       signal?.throwIfAborted()
       return task()
     })
-    this.#last = result.catch(() => {})
+    this.#length++
+    const done = (): void => void this.#length--
+    this.#last = result.then(done, done)
     return result
   }
 }

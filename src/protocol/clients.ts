@@ -4,6 +4,8 @@ import { type Clock, steady } from '../clock.js'
 const REQUESTS = 2_000
 const BYTES = 2 ** 31
 const WINDOW_MS = 10_000
+/** What a request counts that comes while as many are served as may be. Nobody who keeps to that sends many. */
+const SURPLUS_COST = 20
 /** How long whoever is over it has to wait, at least. */
 const WAIT_MS = 1_000
 /** Requests of one that was told to wait, before they count as a fault. An honest one has a few on their way when it is told. */
@@ -29,15 +31,15 @@ export class Client {
 
   constructor(private readonly clock: Clock) {}
 
-  /** It asks. 0, or in how many ms it may ask again. */
-  ask(): number {
+  /** It asks; `surplus` when it may not have that many requests at once. 0, or in how many ms it may ask again. */
+  ask(surplus: boolean): number {
     const now = this.clock.now()
     if (now < this.#waitUntil) {
       this.ignored++
       return this.#waitUntil - now
     }
     this.ignored = 0
-    const paid = Math.max(this.#requests, now) + WINDOW_MS / REQUESTS
+    const paid = Math.max(this.#requests, now) + ((surplus ? SURPLUS_COST : 1) * WINDOW_MS) / REQUESTS
     const over = Math.ceil(Math.max(paid, this.#bytes) - now - WINDOW_MS)
     if (over <= 0) {
       this.#requests = paid

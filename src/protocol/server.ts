@@ -11,6 +11,8 @@ import { Serving, type Turns } from './serving.js'
 
 /** Streams of a peer over what is served, which are told so by `Busy`. More than these are reset. */
 const SURPLUS = 4
+/** Streams of a peer on one connection, those included that have not said yet what for. With more its connection is cut. */
+const FLOOD_STREAMS = 32
 /** What a peer over its share is told. */
 const RETRY_MS = 1_000
 /** What a request costs beside the bytes of its answer: its stream takes as long as sending so much. */
@@ -32,8 +34,17 @@ export async function serve<Req, Item>(
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
     const client = clients.get(connection.remotePeer.toString())
-    const wait = client.ask()
-    if (client.deaf) hooks.onFault(connection.remotePeer, new FloodError(client.ignored, wait))
+    const wait = client.ask(client.serving >= limits.inbound)
+    const streams = inboundStreams(connection, id)
+    if (streams > FLOOD_STREAMS) {
+      const err = new FloodError(`${streams} streams at once, the limit is ${FLOOD_STREAMS}`)
+      hooks.onFault(connection.remotePeer, err)
+      connection.abort(err)
+      return
+    }
+    if (client.deaf) {
+      hooks.onFault(connection.remotePeer, new FloodError(`${client.ignored} requests although it was told to wait`))
+    }
     if (client.open >= limits.inbound + SURPLUS || client.ignored > SURPLUS) {
       stream.abort(new BusyError(wait, 'too many requests'))
       return
@@ -96,6 +107,14 @@ async function refuse(wire: Framed, retryMs: number): Promise<void> {
   }
 }
 
+function inboundStreams({ streams }: Connection, id: string): number {
+  let count = 0
+  for (const { direction, protocol } of streams) {
+    if (direction === 'inbound' && (protocol === id || protocol === '')) count++
+  }
+  return count
+}
+
 interface Share {
   serving: Serving
   client: Client
@@ -121,6 +140,8 @@ async function answer<Req, Item>(
       wire,
       async function* (frames) {
         const request = await readRequest(frames, definition)
+        // lost meanwhile: what begins now would never be told to end
+        unwanted.signal.throwIfAborted()
         // Whoever asks closes its side. Waiting for that tells us, while we answer, that it is gone or sends more than it may.
         ended = readEnd(frames, wire)
         ended.catch((err) => unwanted.abort(err))

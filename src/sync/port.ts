@@ -18,6 +18,8 @@ export interface SyncChain {
   readonly head: SyncBlock
   /** Most work that is neither invalid nor parked; bodies may be missing. */
   readonly target: SyncBlock
+  /** It adds blocks, or some wait for it: serving others then leaves it half of the event loop. @default false */
+  readonly busy?: boolean
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): SyncBlock | undefined
   /** Of the head chain. */

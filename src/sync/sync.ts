@@ -3,6 +3,7 @@ import { serviceCapabilities } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import { TypedEventEmitter } from 'main-event'
 import { type Clock, systemClock } from '../clock.js'
+import { Serving } from '../protocol/index.js'
 import type { PeerStatus, Role } from '../status/index.js'
 import { BranchFetch } from './branch-fetch.js'
 import { Downloads } from './downloads.js'
@@ -142,7 +143,8 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
       (request) => answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request),
       {
         onFault: (peer, err) => neighbours.failed(peer, err),
-        onError: (err) => this.#log.error('could not answer - %e', err)
+        onError: (err) => this.#log.error('could not answer - %e', err),
+        serving: new Serving({ clock: this.#clock, urgent: () => chain.busy === true })
       }
     )
   }
