@@ -74,6 +74,10 @@ export class Clients {
     this.#clock = steady(clock)
   }
 
+  get size(): number {
+    return this.#clients.size
+  }
+
   get(peer: string): Client {
     const known = this.#clients.get(peer)
     if (known != null) return known

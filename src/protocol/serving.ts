@@ -20,20 +20,43 @@ export interface ServingInit {
   defer?(task: () => void): void
 }
 
+/** The turns of one answer. */
+export interface Turns {
+  /**
+   * Asks for a turn that costs so many bytes, one at a time. Undefined: go on at once. Resolves when it has come, or when the answer
+   * has ended.
+   */
+  take(cost: number): Promise<void> | undefined
+  /** The answer has ended: its place is free. Calling it again does nothing. */
+  end(): void
+}
+
+interface Answering {
+  readonly peer: string
+  /** What it may hold. */
+  readonly bytes: number
+  readonly since: number
+  readonly cut: () => void
+  /** Cost of all its turns. */
+  taken: number
+  /** While it waits for its turn. */
+  go: (() => void) | undefined
+}
+
 /**
  * Shares this process among the peers that ask it. Who asks alone never waits. Several take turns by deficit round-robin, by what their
  * answers cost in bytes, so that each gets as much as any other, however many or large its requests are; who does not read, or waits for
  * the disk, is passed over meanwhile. At most 256 KiB are sent in a turn of the event loop.
  *
- * One is made for all that takes turns together: give the same one to several protocols.
+ * Give the same one to all protocols that are to take turns with each other.
  */
 export class Serving {
   readonly #clock: Clock
   readonly #urgent: () => boolean
   readonly #defer: (task: () => void) => void
   readonly #maxHeld: number
-  readonly #line = new DeficitRoundRobin<() => void>(QUANTUM)
-  readonly #turns = new Set<Turns>()
+  readonly #line = new DeficitRoundRobin<Answering>(QUANTUM)
+  readonly #answers = new Set<Answering>()
   /** Answers under way, by peer. */
   readonly #peers = new Map<string, number>()
   #held = 0
@@ -54,44 +77,43 @@ export class Serving {
   }
 
   /**
-   * An answer begins that may hold `bytes` in memory. Undefined when there is no room; then the slowest of those that have taken over
-   * 5 s is told through its `cut` to end. A lone answer always has room.
+   * An answer begins that may hold `bytes` in memory. Undefined when there is no room: then the slowest of those that have taken over
+   * 5 s is told to end, through its `cut`. A lone answer always has room.
    */
   begin(peer: string, bytes: number, cut: () => void): Turns | undefined {
     if (this.#held > 0 && this.#held + bytes > this.#maxHeld) {
       this.#slowest()?.cut()
       return undefined
     }
-    const turns = new Turns(peer, bytes, this.#clock.now(), cut, this)
-    this.#turns.add(turns)
+    const answer: Answering = { peer, bytes, since: this.#clock.now(), cut, taken: 0, go: undefined }
+    this.#answers.add(answer)
     this.#held += bytes
     this.#peers.set(peer, (this.#peers.get(peer) ?? 0) + 1)
-    return turns
+    return { take: (cost) => this.#take(answer, cost), end: () => this.#end(answer) }
   }
 
-  /** Whether an answer must wait for its turn. */
-  get crowded(): boolean {
-    return this.#peers.size > 1 || this.#urgent()
-  }
-
-  /** See `Turns`. */
-  wait(peer: string, cost: number, go: () => void): void {
-    this.#line.add(peer, cost, go)
+  #take(answer: Answering, cost: number): Promise<void> | undefined {
+    answer.taken += cost
+    if (!this.#answers.has(answer) || (this.#peers.size < 2 && !this.#urgent())) return undefined
+    const { promise, resolve } = Promise.withResolvers<void>()
+    answer.go = resolve
+    this.#line.add(answer.peer, cost, answer)
     this.#schedule()
+    return promise
   }
 
-  /** See `Turns`. */
-  end(turns: Turns, waiting: (() => void) | undefined): void {
-    if (!this.#turns.delete(turns)) return
-    const { peer, bytes } = turns
-    if (waiting != null) this.#line.delete(peer, waiting)
+  #end(answer: Answering): void {
+    if (!this.#answers.delete(answer)) return
+    const { peer, bytes } = answer
     this.#held -= bytes
+    this.#line.delete(peer, answer)
     const left = this.#peers.get(peer)! - 1
     if (left > 0) this.#peers.set(peer, left)
     else {
       this.#peers.delete(peer)
       this.#line.leave(peer)
     }
+    answer.go?.()
   }
 
   #schedule(): void {
@@ -112,13 +134,18 @@ export class Serving {
     this.#defer(() => this.#rest(begin))
   }
 
-  /** Lets those go on whose turn it is. */
+  /**
+   * Lets those go on whose turn it is: the rest of a round at most, since who goes now comes for its next turn a moment later. Rounds in
+   * which all only save are passed at once.
+   */
   #step(): void {
-    for (let sent = 0; sent < BURST_BYTES; ) {
+    for (let sent = 0; sent < BURST_BYTES && this.#line.size > 0; ) {
       const next = this.#line.next()
-      if (next == null) break
+      if (next == null && sent > 0) break
+      if (next == null) continue
       sent += next.cost
-      next.piece()
+      next.piece.go?.()
+      next.piece.go = undefined
     }
   }
 
@@ -129,49 +156,16 @@ export class Serving {
     if (this.#line.size > 0) this.#schedule()
   }
 
-  #slowest(): Turns | undefined {
+  #slowest(): Answering | undefined {
     const now = this.#clock.now()
-    let slowest: Turns | undefined
+    let slowest: Answering | undefined
     let least = Number.POSITIVE_INFINITY
-    for (const turns of this.#turns) {
-      const ms = now - turns.since
-      if (ms < SLOW_MS || turns.sent / ms >= least) continue
-      slowest = turns
-      least = turns.sent / ms
+    for (const answer of this.#answers) {
+      const ms = now - answer.since
+      if (ms < SLOW_MS || answer.taken / ms >= least) continue
+      slowest = answer
+      least = answer.taken / ms
     }
     return slowest
-  }
-}
-
-/** The turns of one answer. */
-export class Turns {
-  /** Cost of all that it was let do. */
-  sent = 0
-  #waiting: (() => void) | undefined
-  #ended = false
-
-  constructor(
-    readonly peer: string,
-    readonly bytes: number,
-    readonly since: number,
-    readonly cut: () => void,
-    private readonly serving: Serving
-  ) {}
-
-  /** Asks for a turn that costs so much; one at a time. Undefined: go on at once. Resolves at the latest when the answer has ended. */
-  take(cost: number): Promise<void> | undefined {
-    this.sent += cost
-    if (this.#ended || !this.serving.crowded) return undefined
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#waiting = resolve
-    this.serving.wait(this.peer, cost, resolve)
-    return promise
-  }
-
-  /** The answer has ended: its place is free. Calling it again does nothing. */
-  end(): void {
-    this.#ended = true
-    this.serving.end(this, this.#waiting)
-    this.#waiting?.()
   }
 }
