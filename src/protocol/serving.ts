@@ -5,6 +5,8 @@ import { DeficitRoundRobin } from './deficit.js'
 const QUANTUM = 65_536
 /** What is sent before everything else in the process has a turn. */
 const BURST_BYTES = 262_144
+/** What one who asks alone is sent before that: a transport that never makes us wait must not keep the event loop for itself. */
+const ALONE_BYTES = 1_048_576
 /** What all answers together may hold in memory. */
 const HELD_BYTES = 268_435_456
 /** Where that is not enough for one more, the slowest answer that has taken this long is cut. */
@@ -44,7 +46,7 @@ interface Answering {
 }
 
 /**
- * Shares this process among the peers that ask it. Who asks alone never waits. Several take turns by deficit round-robin, by what their
+ * Shares this process among the peers that ask it. Who asks alone goes on at once. Several take turns by deficit round-robin, by what their
  * answers cost in bytes, so that each gets as much as any other, however many or large its requests are; who does not read, or waits for
  * the disk, is passed over meanwhile. At most 256 KiB are sent in a turn of the event loop.
  *
@@ -60,6 +62,8 @@ export class Serving {
   /** Answers under way, by peer. */
   readonly #peers = new Map<string, number>()
   #held = 0
+  /** Sent without a turn of the event loop, as far as we know. */
+  #atOnce = 0
   #scheduled = false
   /** The half of the event loop that is not ours lasts until then. */
   #restUntil = 0
@@ -94,7 +98,10 @@ export class Serving {
 
   #take(answer: Answering, cost: number): Promise<void> | undefined {
     answer.taken += cost
-    if (!this.#answers.has(answer) || (this.#peers.size < 2 && !this.#urgent())) return undefined
+    if (!this.#answers.has(answer)) return undefined
+    this.#atOnce += cost
+    if (this.#peers.size < 2 && this.#atOnce <= ALONE_BYTES && !this.#urgent()) return undefined
+    this.#atOnce = 0
     const { promise, resolve } = Promise.withResolvers<void>()
     answer.go = resolve
     this.#line.add(answer.peer, cost, answer)

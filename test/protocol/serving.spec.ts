@@ -149,6 +149,15 @@ describe('serving', () => {
     expect(tasks).toEqual([])
   })
 
+  it('lets the event loop go on after each MiB all the same', async () => {
+    const turns = begin('a')
+    for (let i = 0; i < 16; i++) expect(turns.take(FRAME)).toBeUndefined()
+    const turn = turns.take(FRAME)
+    expect(turn).toBeInstanceOf(Promise)
+    await Promise.all([turn, loop()])
+    expect(turns.take(FRAME)).toBeUndefined()
+  })
+
   it('lets two share, however many requests one has and however large its frames are', async () => {
     const idle = begin('c')
     const [small, big, bigger] = [sends('a'), sends('b', 1_024 * KIB), sends('b', 1_024 * KIB)]
