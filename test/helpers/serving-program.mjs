@@ -3,35 +3,34 @@
 //   { role: 'server', data, blocks, bytes }  a node with a chain of blocks of about so many bytes; 'spent' tells its CPU time and memory
 //   { role: 'reader', address }              { read: ms } reads blocks as fast as they come, two requests at once
 //   { role: 'flooder', address, rate }       { flood: ms } asks for a block so often in a second, whatever is answered
-//   { role: 'sleeper', address }             'ask' asks for all, twice, and then reads nothing more from its socket
+//   { role: 'sleeper', address, blocks }     four nodes, of which each asks for all, twice, at 'ask': who stops the process then has four
+//                                            peers that read nothing
 import { createNode } from 'blockwire'
 import { buildChain, testRules } from 'blockwire/testing'
 import { SyncRequest } from '../../dist/src/pb/sync.js'
 import { systemClock } from '../../dist/src/clock.js'
 import { syncProtocol } from '../../dist/src/sync/wire.js'
 
-const { role, address, data, blocks, bytes, rate } = JSON.parse(process.argv[2])
+const { role, address, data, blocks = 256, bytes, rate } = JSON.parse(process.argv[2])
 const rules = testRules({ network: 'serving' })
 const say = (event, what) => console.log(JSON.stringify({ event, ...what }))
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const RANGE = 256
 
-const node = await createNode({
-  rules,
-  ...(role === 'server' ? { dataDir: data } : { role: 'seed', seeds: [address], listen: [] })
-})
+const asker = () => createNode({ rules, role: 'seed', seeds: [address], listen: [] })
+const node = role === 'server' ? await createNode({ rules, dataDir: data }) : await asker()
 const { chain } = node
 const protocol = syncProtocol(chain.limits, systemClock)
 const id = protocol.id(chain.id)
 
-function connection() {
-  return node.libp2p.getConnections().find((each) => each.status === 'open')
+function connection(of = node) {
+  return of.libp2p.getConnections().find((each) => each.status === 'open')
 }
 
 /** One that the server knows. */
-async function joined() {
-  while (node.peers.connected.size === 0) await sleep(10)
-  return connection()
+async function joined(of = node) {
+  while (of.peers.connected.size === 0) await sleep(10)
+  return connection(of)
 }
 
 const parts = {
@@ -52,16 +51,13 @@ const parts = {
     }
     say('listening', { multiaddrs: node.multiaddrs })
     let asked = process.cpuUsage()
-    let most = 0
-    setInterval(() => {
-      most = Math.max(most, process.memoryUsage.rss())
-    }, 20).unref()
     return {
       spent() {
         const { user, system } = process.cpuUsage(asked)
-        say('spent', { cpu: (user + system) / 1e6, rss: process.memoryUsage.rss(), most, peers: node.peers.connected.size })
+        const open = node.libp2p.getConnections().flatMap(({ streams }) => streams)
+        const answers = open.filter((stream) => stream.protocol === id).length
+        say('spent', { cpu: (user + system) / 1e6, rss: process.memoryUsage.rss(), answers })
         asked = process.cpuUsage()
-        most = 0
       }
     }
   },
@@ -73,22 +69,16 @@ const parts = {
       async read(ms) {
         const from = performance.now()
         let got = 0
-        const busy = {}
         const one = async () => {
           while (performance.now() - from < ms) {
-            try {
-              for await (const items of protocol.request(over, chain.id, { range: { from: 1, to: RANGE } })) {
-                for (const item of items) got += item.length
-                if (performance.now() - from >= ms) break
-              }
-            } catch (err) {
-              busy[err.name] = (busy[err.name] ?? 0) + 1
-              await sleep(100)
+            for await (const items of protocol.request(over, chain.id, { range: { from: 1, to: RANGE } })) {
+              for (const item of items) got += item.length
+              if (performance.now() - from >= ms) break
             }
           }
         }
         await Promise.all([one(), one()])
-        say('read', { bytes: got, ms: performance.now() - from, ...busy })
+        say('read', { bytes: got, ms: performance.now() - from })
       }
     }
   },
@@ -132,18 +122,18 @@ const parts = {
   },
 
   async sleeper() {
-    const over = await joined()
+    const all = [node, await asker(), await asker(), await asker()]
+    const connections = await Promise.all(all.map((each) => joined(each)))
     say('ready')
     return {
       async ask() {
         const request = SyncRequest.encode({ range: { from: 1, to: blocks } })
         const message = Uint8Array.from([request.length, ...request])
-        for (let n = 0; n < 2; n++) {
-          const stream = await over.newStream(id, { maxOutboundStreams: 1e6 })
+        for (const over of [...connections, ...connections]) {
+          const stream = await over.newStream(id)
           stream.send(message)
           await stream.close()
-          if (n === 0) stream.pause()
-          else stream.addEventListener('message', () => {})
+          stream.addEventListener('message', () => {})
         }
         say('asked')
       }
