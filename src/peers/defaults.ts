@@ -54,7 +54,7 @@ export function hostDefaults(): HostDefaults {
     yamux: {
       // Default 1,000: a peer that opens that many at once keeps our event loop for a second with naming their protocols, before any of
       // them comes to a handler that could count them. What is over it is reset for nearly nothing. Honest peers have under 20.
-      maxInboundStreams: 128,
+      maxInboundStreams: 64,
       streamOptions: {
         // Default 16 MiB, over the 4 MiB that a paused stream may hold: pausing a fast sender would reset its stream.
         maxStreamWindowSize: 4 * MIB,

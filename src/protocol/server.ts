@@ -1,7 +1,15 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import { pipe } from 'it-pipe'
-import { BusyError, FloodError, MalformedError, PeerError, StreamLostError, TimeoutError, TruncatedError } from '../errors.js'
+import {
+  BusyError,
+  FloodError,
+  MalformedError,
+  PeerError,
+  StreamLostError,
+  TimeoutError,
+  TruncatedError
+} from '../errors.js'
 import { type AnswerLimits, answerFrames, busyFrame } from './answer.js'
 import { type Client, Clients } from './clients.js'
 import { type Framed, framed } from './framed.js'

@@ -7,8 +7,8 @@
 //                                            peers that read nothing
 import { createNode } from 'blockwire'
 import { buildChain, testRules } from 'blockwire/testing'
-import { SyncRequest } from '../../dist/src/pb/sync.js'
 import { systemClock } from '../../dist/src/clock.js'
+import { SyncRequest } from '../../dist/src/pb/sync.js'
 import { syncProtocol } from '../../dist/src/sync/wire.js'
 
 const { role, address, data, blocks = 256, bytes, rate } = JSON.parse(process.argv[2])

@@ -14,25 +14,30 @@ describe('deficit round-robin', () => {
       maxLength: 8
     })
     fc.assert(
-      fc.property(peers, fc.integer({ min: 100, max: 2_000 }), fc.integer({ min: 1, max: 500 }), (sizes, quantum, steps) => {
-        const line = new DeficitRoundRobin<number>(quantum)
-        const next = sizes.map(() => 0)
-        const got = sizes.map(() => 0)
-        const add = (peer: number): void => {
-          const list = sizes[peer]!
-          line.add(String(peer), list[next[peer]!++ % list.length]!, peer)
+      fc.property(
+        peers,
+        fc.integer({ min: 100, max: 2_000 }),
+        fc.integer({ min: 1, max: 500 }),
+        (sizes, quantum, steps) => {
+          const line = new DeficitRoundRobin<number>(quantum)
+          const next = sizes.map(() => 0)
+          const got = sizes.map(() => 0)
+          const add = (peer: number): void => {
+            const list = sizes[peer]!
+            line.add(String(peer), list[next[peer]!++ % list.length]!, peer)
+          }
+          for (const peer of sizes.keys()) for (let i = 0; i < 2; i++) add(peer)
+          for (let step = 0; step < steps; step++) {
+            const next = line.next()
+            if (next == null) continue
+            got[next.piece]! += next.cost
+            add(next.piece)
+          }
+          // a quantum for being visited first, and what each has saved, which is less than its largest piece
+          const largest = Math.max(...sizes.flat())
+          expect(Math.max(...got) - Math.min(...got)).toBeLessThanOrEqual(quantum + largest)
         }
-        for (const peer of sizes.keys()) for (let i = 0; i < 2; i++) add(peer)
-        for (let step = 0; step < steps; step++) {
-          const next = line.next()
-          if (next == null) continue
-          got[next.piece]! += next.cost
-          add(next.piece)
-        }
-        // a quantum for being visited first, and what each has saved, which is less than its largest piece
-        const largest = Math.max(...sizes.flat())
-        expect(Math.max(...got) - Math.min(...got)).toBeLessThanOrEqual(quantum + largest)
-      })
+      )
     )
   })
 

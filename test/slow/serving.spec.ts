@@ -4,7 +4,7 @@ import { Program, temporaryDirectory } from '../helpers/process.js'
 
 const PROGRAM = fileURLToPath(new URL('../helpers/serving-program.mjs', import.meta.url))
 const ROUNDS = 2
-const ROUND_MS = 3_000
+const ROUND_MS = 4_000
 
 const folders: Awaited<ReturnType<typeof temporaryDirectory>>[] = []
 afterEach(() => Program.killAll())
@@ -46,7 +46,7 @@ describe('a node that serves', () => {
       const { cpu } = await tell<Spent>(server, 'spent', 'spent')
       return bytes / 1e6 / cpu
     }
-    await read()
+    await tell(reader, { read: 1_000 }, 'read')
     const alone: number[] = []
     const beside: number[] = []
     let cut = 0
