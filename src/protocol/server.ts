@@ -19,14 +19,18 @@ import { Serving, type Turns } from './serving.js'
 
 /** Streams of a peer over what is served, which are told so by `Busy`. More than these are reset. */
 const SURPLUS = 4
-/** Streams of a peer on one connection, those included that have not said yet what for. With more its connection is cut. */
-const FLOOD_STREAMS = 32
+/**
+ * Streams of a peer over what is served on one connection, those included that have not said yet what for. With more it is cut: to learn
+ * what they are for takes longer than to answer, and nothing else would end that.
+ */
+const FLOOD = 30
 /** What a peer over its share is told. */
 const RETRY_MS = 1_000
 /** What a request costs beside the bytes of its answer: its stream takes as long as sending so much. */
 const REQUEST_BYTES = 262_144
 /** What an answer may hold beside an item that is read and the frame that is made of it. */
 const PAGE_BYTES = 1_048_576
+
 /** See `Protocol.serve`. */
 export async function serve<Req, Item>(
   registrar: Registrar,
@@ -41,11 +45,13 @@ export async function serve<Req, Item>(
   const stopping = new AbortController()
 
   const onStream = async (stream: Stream, connection: Connection): Promise<void> => {
+    // cut as below, with more of its streams on their way here
+    if (connection.status !== 'open') return stream.abort(new StreamLostError('the connection is gone'))
     const client = clients.get(connection.remotePeer.toString())
     const wait = client.ask(client.serving >= limits.inbound)
     const streams = inboundStreams(connection, id)
-    if (streams > FLOOD_STREAMS) {
-      const err = new FloodError(`${streams} streams at once, the limit is ${FLOOD_STREAMS}`)
+    if (streams > limits.inbound + FLOOD) {
+      const err = new FloodError(`${streams} streams at once, the limit is ${limits.inbound + FLOOD}`)
       hooks.onFault(connection.remotePeer, err)
       connection.abort(err)
       return
