@@ -1,10 +1,12 @@
 // One side of serving in a process of its own, told what to do by one argument of JSON and by messages; says on stdout what came of it,
 // one JSON line each.
-//   { role: 'server', data, blocks, bytes }  a node with a chain of blocks of about so many bytes; 'spent' tells its CPU time and memory
+//   { role: 'server', data, blocks, bytes }  a node with a chain of blocks of about so many bytes; 'spent' tells its CPU time and what it holds
 //   { role: 'reader', address }              { read: ms } reads blocks as fast as they come, two requests at once
 //   { role: 'flooder', address, rate }       { flood: ms } asks for a block so often in a second, whatever is answered
 //   { role: 'sleeper', address, blocks }     four nodes, of which each asks for all, twice, at 'ask': who stops the process then has four
 //                                            peers that read nothing
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { createNode } from 'blockwire'
 import { buildChain, testRules } from 'blockwire/testing'
 import { systemClock } from '../../dist/src/clock.js'
@@ -16,6 +18,8 @@ const rules = testRules({ network: 'serving' })
 const say = (event, what) => console.log(JSON.stringify({ event, ...what }))
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 const RANGE = 256
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc')
 
 const asker = () => createNode({ rules, role: 'seed', seeds: [address], listen: [] })
 const node = role === 'server' ? await createNode({ rules, dataDir: data }) : await asker()
@@ -56,7 +60,9 @@ const parts = {
         const { user, system } = process.cpuUsage(asked)
         const open = node.libp2p.getConnections().flatMap(({ streams }) => streams)
         const answers = open.filter((stream) => stream.protocol === id).length
-        say('spent', { cpu: (user + system) / 1e6, rss: process.memoryUsage.rss(), answers })
+        gc()
+        const { heapUsed, external } = process.memoryUsage()
+        say('spent', { cpu: (user + system) / 1e6, held: heapUsed + external, answers })
         asked = process.cpuUsage()
       }
     }
