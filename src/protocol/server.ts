@@ -28,7 +28,7 @@ const FLOOD = 30
 const RETRY_MS = 1_000
 /** What a request costs beside the bytes of its answer: its stream takes as long as sending so much. */
 const REQUEST_BYTES = 262_144
-/** What an answer may hold beside an item that is read and the frame that is made of it. */
+/** What an answer reads at once, whole items apart. */
 const PAGE_BYTES = 1_048_576
 
 /** See `Protocol.serve`. */
@@ -192,9 +192,9 @@ async function answer<Req, Item>(
   }
 }
 
-/** What an answer has in memory at most: a page of items, the frame made of the largest, and what is left of that to be sent. */
+/** What an answer has in memory at most: a page with the item that filled it and one before it, and the frame that is being sent. */
 function heldBytes({ itemBytes, answerBytes }: AnswerLimits): number {
-  return Math.min(PAGE_BYTES, answerBytes) + 2 * itemBytes
+  return Math.min(PAGE_BYTES, answerBytes) + 3 * itemBytes
 }
 
 async function readRequest<Req, Item>(

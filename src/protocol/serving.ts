@@ -8,7 +8,7 @@ const BURST_BYTES = 262_144
 /** What one who asks alone is sent before that: a transport that never makes us wait must not keep the event loop for itself. */
 const ALONE_BYTES = 1_048_576
 /** What all answers together may hold in memory. */
-const HELD_BYTES = 268_435_456
+const HELD_BYTES = 402_653_184
 /** Where that is not enough for one more, the slowest answer that has taken this long is cut. */
 const SLOW_MS = 5_000
 
@@ -16,7 +16,7 @@ export interface ServingInit {
   clock?: Clock
   /** Something waits that matters more: answers then take at most half of the event loop. @default nothing does */
   urgent?(): boolean
-  /** What all answers together may hold in memory, in bytes; over it new requests are answered `Busy`. @default 268_435_456 */
+  /** What all answers together may hold in memory, in bytes; over it new requests are answered `Busy`. @default 402_653_184 */
   heldBytes?: number
   /** Runs a task once everything that waits now has run. @default setImmediate */
   defer?(task: () => void): void
