@@ -324,6 +324,13 @@ export class BusyError extends PeerError {
   }
 }
 
+/** A peer asks far more than it may: at once, or on and on although it was told to wait. */
+export class FloodError extends PeerError {
+  constructor(message: string, cause?: unknown) {
+    super('FloodError', 'protocol', message, cause)
+  }
+}
+
 /** What was asked for is not there. A handler throws it, and the asker gets it. */
 export class NotFoundError extends PeerError {
   constructor(message = 'not there') {

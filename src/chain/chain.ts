@@ -110,6 +110,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return splitOf(this.#core)
   }
 
+  /** Blocks are being added, or wait for it. */
+  get busy(): boolean {
+    return this.#line.length > 0
+  }
+
   /** What the rules demand of any chain: `minimumWork`, and the height of the last checkpoint. Below it no node is `live`. */
   get minimum(): Minimum {
     return minimumOf(this.#core)

@@ -2,10 +2,16 @@
 export class WaitingLine {
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
+  #length = 0
 
   /** Tasks whose turn has not come. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** Tasks that run or wait. */
+  get length(): number {
+    return this.#length
   }
 
   /** A task whose signal aborts before its turn never runs: the promise rejects with the signal's reason. */
@@ -16,7 +22,9 @@ export class WaitingLine {
       signal?.throwIfAborted()
       return task()
     })
-    this.#last = result.catch(() => {})
+    this.#length++
+    const done = (): void => void this.#length--
+    this.#last = result.then(done, done)
     return result
   }
 }

@@ -13,7 +13,10 @@ export interface HostDefaults {
   connectionMonitor: { enabled: false }
   peerStore: { maxAddressAge: number; maxPeerAge: number }
   transportManager: { faultTolerance: FaultTolerance }
-  yamux: { streamOptions: { maxStreamWindowSize: number; maxReadBufferLength: number; maxWriteBufferLength: number } }
+  yamux: {
+    maxInboundStreams: number
+    streamOptions: { maxStreamWindowSize: number; maxReadBufferLength: number; maxWriteBufferLength: number }
+  }
   ping: { maxInboundStreams: number; maxOutboundStreams: number }
   identify: { maxInboundStreams: number; maxOutboundStreams: number }
 }
@@ -49,6 +52,9 @@ export function hostDefaults(): HostDefaults {
     // libp2p's own value, said here because it must not be relaxed: a node whose port is taken would run and never be found.
     transportManager: { faultTolerance: FaultTolerance.FATAL_ALL },
     yamux: {
+      // Default 1,000: a peer that opens that many at once keeps our event loop for a second with naming their protocols, before any of
+      // them comes to a handler that could count them. What is over it is reset for nearly nothing. Honest peers have under 20.
+      maxInboundStreams: 64,
       streamOptions: {
         // Default 16 MiB, over the 4 MiB that a paused stream may hold: pausing a fast sender would reset its stream.
         maxStreamWindowSize: 4 * MIB,

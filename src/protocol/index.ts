@@ -18,6 +18,7 @@
  */
 export {
   BusyError,
+  FloodError,
   MalformedError,
   NotFoundError,
   PeerError,
@@ -44,3 +45,4 @@ export {
   rawBytes,
   type ServeHooks
 } from './protocol.js'
+export { Serving, type ServingInit, type Turns } from './serving.js'

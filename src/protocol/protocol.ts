@@ -5,6 +5,7 @@ import type { PeerError } from '../errors.js'
 import type { Settled } from './limits.js'
 import { PendingAnswer } from './request.js'
 import { serve } from './server.js'
+import type { Serving } from './serving.js'
 
 /** Value to bytes and back. `decode` throws on anything that it cannot read. Generated protobuf messages fit. */
 export interface Codec<T> {
@@ -62,6 +63,8 @@ export interface RequestContext {
 export type RequestHandler<Req, Item> = (request: Req, context: RequestContext) => AsyncIterable<Item | Item[], unknown>
 
 export interface ServeHooks {
+  /** Answers take turns with those of all protocols that are given the same one. @default one of its own */
+  serving?: Serving
   /** Something that the peer is charged for: its `err.fault` is never `none`. Must not throw. */
   onFault(peer: PeerId, err: PeerError): void
   /** The handler failed: our own mistake. The stream is reset. Must not throw. */

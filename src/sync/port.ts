@@ -45,6 +45,8 @@ export interface SyncChain {
   readonly split?: Split | undefined
   /** The node is live. Called again and again. */
   settled?(): void | Promise<void>
+  /** It adds blocks, or some wait for it: serving others then leaves it half of the event loop. @default false */
+  readonly busy?: boolean
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): SyncBlock | undefined
   /** Of the head chain. */

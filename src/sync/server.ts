@@ -1,12 +1,13 @@
 import { MalformedError, NotFoundError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { GetBlocks, GetHeaders, GetRange, SyncRequest } from '../pb/sync.js'
-import { MAX_BLOCKS_BYTES, MAX_HASHES, MAX_HEADERS, MAX_LOCATOR, MAX_RANGE } from './limit.js'
+import { MAX_HASHES, MAX_HEADERS, MAX_LOCATOR, MAX_RANGE } from './limit.js'
 import type { SyncChain } from './port.js'
 import type { TxServer } from './tx-server.js'
 
-/** Blocks read at once when asked by hash. */
+/** Blocks read at once when asked by hash, and their bytes. */
 const READ_AHEAD = 16
+const READ_BYTES = 1 << 20
 
 export type Answered = AsyncGenerator<Uint8Array[], 'more' | undefined>
 
@@ -78,13 +79,18 @@ async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered 
     throw new MalformedError(`${hashes.length} hashes, not 1 to ${MAX_HASHES}`)
   }
   for (const hash of hashes) checkHash(hash)
-  const ahead = chain.limits.blockBytes * READ_AHEAD > MAX_BLOCKS_BYTES ? 1 : READ_AHEAD
-  for (let from = 0; from < hashes.length; from += ahead) {
+  // how large they are is known once they are read: as many as there would be of the largest so far
+  let ahead = Math.max(1, Math.floor(READ_BYTES / chain.limits.blockBytes))
+  let largest = 1
+  for (let from = 0; from < hashes.length; ) {
     const read = await Promise.all(hashes.slice(from, from + ahead).map((hash) => stored(chain, hash)))
     const until = read.indexOf(undefined)
     if (until === 0 && from === 0) throw new NotFoundError('the first block is not here')
     yield read.slice(0, until === -1 ? read.length : until) as Uint8Array[]
     if (until !== -1) return 'more'
+    from += read.length
+    for (const block of read) largest = Math.max(largest, block!.length)
+    ahead = Math.max(1, Math.min(READ_AHEAD, Math.floor(READ_BYTES / largest)))
   }
   return undefined
 }

@@ -5,6 +5,7 @@ import { TypedEventEmitter } from 'main-event'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError, ProofUnavailableError } from '../errors.js'
 import { toHex } from '../hex.js'
+import { Serving } from '../protocol/index.js'
 import type { PeerStatus, Role } from '../status/index.js'
 import { BranchFetch } from './branch-fetch.js'
 import { Changes } from './changes.js'
@@ -182,7 +183,8 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
         answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request, transactions),
       {
         onFault: (peer, err) => neighbours.failed(peer, err),
-        onError: (err) => this.#log.error('could not answer - %e', err)
+        onError: (err) => this.#log.error('could not answer - %e', err),
+        serving: new Serving({ clock: this.#clock, urgent: () => chain.busy === true })
       }
     )
   }

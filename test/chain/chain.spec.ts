@@ -292,6 +292,18 @@ describe('addBlocks', () => {
   })
 })
 
+it('is busy while blocks are added or wait for it', async () => {
+  const { chain } = await setup()
+  expect(chain.busy).toBe(false)
+  const blocks = buildChain(rules, chain.genesis, 3)
+  const adding = blocks.map(({ bytes }) => chain.add(bytes))
+  expect(chain.busy).toBe(true)
+  await adding[0]
+  expect(chain.busy).toBe(true)
+  await Promise.all(adding)
+  expect(chain.busy).toBe(false)
+})
+
 describe('addHeaders', () => {
   it('stops at the first bad one, keeps those before, and says how far it came', async () => {
     const { chain } = await setup()

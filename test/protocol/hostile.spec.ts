@@ -328,12 +328,113 @@ describe('a hostile client', () => {
     await serve(us)
     const { out, in: inbound } = await connect(them, us)
     const streams = await Promise.all(
-      Array.from({ length: 40 }, () => out.newStream(protocol().id(CHAIN)).catch(() => undefined))
+      Array.from({ length: 30 }, () => out.newStream(protocol().id(CHAIN)).catch(() => undefined))
     )
     await until(() => streams.filter((s) => s?.status === 'open').length <= 6, 'the surplus to be reset')
     expect(inbound.streams.filter(({ protocol }) => protocol.endsWith('/test/1')).length).toBeLessThanOrEqual(6)
     await passTime(() => streams.every((s) => s?.status !== 'open'), 'the silent ones to be cut')
     expect(inbound.status).toBe('open')
+    expect(faults.every(({ fault }) => fault === 'quality')).toBe(true)
     await stillHonest()
+  })
+
+  it('a larger flood of streams: its connection is cut', async () => {
+    const stillHonest = await honestPair()
+    await serve(us)
+    const { out, in: inbound } = await connect(them, us)
+    for (let i = 0; i < 100; i++) out.newStream(protocol().id(CHAIN)).catch(() => {})
+    await until(() => inbound.status !== 'open', 'the connection to be cut')
+    await until(() => faults.length > 0, 'the fault')
+    await stillHonest()
+    const charged = faults.filter(({ fault }) => fault === 'protocol')
+    expect(charged).toEqual([{ peer: them.libp2p.peerId.toString(), name: 'FloodError', fault: 'protocol' }])
+  })
+
+  it('one that asks on and on though told to wait: charged again and again, after a new connection too', async () => {
+    const stillHonest = await honestPair()
+    await serve(us)
+    // an honest one beside it
+    await connect(control, us)
+    const { out } = await connect(them, us)
+    const silent = await Promise.all([0, 1].map(() => out.newStream(protocol().id(CHAIN))))
+    const ask = async (connection: Connection): Promise<string> => {
+      try {
+        await get(connection)
+        return 'an answer'
+      } catch (err) {
+        return (err as Error).name
+      }
+    }
+    // a request beside two that are served counts as twenty: a hundred are as many as anyone has
+    const answers: string[] = []
+    while (answers.length < 110) answers.push(await ask(out))
+    expect(new Set(answers.slice(0, 99))).toEqual(new Set(['BusyError']))
+    expect(answers.at(-1), 'who does not hear is told no more').toBe('StreamLostError')
+    expect(faults).toEqual([])
+    for (let i = 0; i < 100; i++) await ask(out)
+    const flood = { peer: them.libp2p.peerId.toString(), name: 'FloodError', fault: 'protocol' }
+    expect(faults).toEqual([flood])
+
+    for (const stream of silent) stream.abort(new Error('no'))
+    await out.close()
+    const again = (await connect(them, us)).out
+    for (let i = 0; i < 100; i++) await ask(again)
+    expect(faults.filter(({ fault }) => fault === 'protocol')).toEqual([flood, flood])
+    // time passes: it is as welcome as anyone
+    clock.turn(20_000)
+    expect(await ask(again)).toBe('an answer')
+    await stillHonest()
+  })
+
+  it('one that asks for much, twice at once, on and on: another gets as much as it does', async () => {
+    const frame = new Uint8Array(65_000)
+    let requests = 0
+    let honest = 0
+    await defineProtocol({
+      name: 'share/1',
+      request: rawBytes,
+      item: rawBytes,
+      limits: { requestBytes: 4, itemBytes: 65_536, items: 1e9, answerBytes: 1e12, totalMs: 120_000, inbound: 2 },
+      clock
+    }).serve(
+      us.registrar,
+      CHAIN,
+      async function* (_, { peer }) {
+        if (peer.equals(them.libp2p.peerId)) {
+          requests++
+          yield one
+          return
+        }
+        for (;;) {
+          honest += frame.length
+          yield frame
+        }
+      },
+      { onFault: (peer, { name, fault }) => faults.push({ peer: peer.toString(), name, fault }) }
+    )
+    const share = defineProtocol({
+      name: 'share/1',
+      request: rawBytes,
+      item: rawBytes,
+      limits: { requestBytes: 4, itemBytes: 65_536, items: 1e9, answerBytes: 1e12, totalMs: 120_000, inbound: 2 },
+      clock
+    })
+    const [good, bad] = await Promise.all([connect(control, us), connect(them, us)])
+    const stop = new AbortController()
+    const read = async (): Promise<void> => {
+      for await (const _ of share.request(good.out, CHAIN, one, { signal: stop.signal }));
+    }
+    const flood = async (): Promise<void> => {
+      while (!stop.signal.aborted) for await (const _ of share.request(bad.out, CHAIN, one, { signal: stop.signal }));
+    }
+    const all = [read(), flood(), flood()].map((each) => each.catch(() => {}))
+    await until(() => requests > 20 && honest > 0, 'both to be served')
+    const begin = { requests, honest }
+    await until(() => requests >= begin.requests + 100, 'a hundred more requests')
+    stop.abort(new Error('enough'))
+    await Promise.all(all)
+    // a request counts for 256 KiB, so that of equal shares this one gets at least these bytes
+    expect((honest - begin.honest) / (100 * 262_144)).toBeGreaterThan(0.5)
+    expect(faults.filter(({ fault }) => fault === 'protocol')).toEqual([])
   })
 })

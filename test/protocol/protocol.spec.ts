@@ -7,7 +7,8 @@ import {
   type PeerError,
   type ProtocolLimits,
   type RequestHandler,
-  rawBytes
+  rawBytes,
+  Serving
 } from 'blockwire/protocol'
 import { HandClock } from 'blockwire/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -245,6 +246,38 @@ describe('a protocol', () => {
     expect(await Promise.all(serving)).toHaveLength(2)
     await until(() => streamsLeft() === 0, 'all streams closed')
     expect(await pages(protocol.request(connection, CHAIN, 1))).toHaveLength(1)
+  })
+
+  it('is told Busy where there is no room for the answer; the slowest of those that take long makes room', async () => {
+    const serving = new Serving({ clock, heldBytes: 250_000 })
+    let release = (): void => {}
+    const slow = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    // each may hold 102 KB
+    const protocol = define()
+    const handler: RequestHandler<number, Uint8Array> = async function* (request) {
+      yield item(1)
+      if (request === 7) await slow
+    }
+    await protocol.serve(b.registrar, CHAIN, handler, { ...hooks, serving })
+    const first = protocol.request(connection, CHAIN, 7)
+    const waiting = pages(first)
+    waiting.catch(() => {})
+    await until(() => first.count === 1, 'the first')
+    const rest = serving.begin('another', 102_000, () => {})!
+    await rest.take(1_000_000)
+    await expect(pages(protocol.request(connection, CHAIN, 1))).rejects.toMatchObject({ name: 'BusyError' })
+    expect(faults).toEqual([])
+    clock.turn(6_000)
+    await expect(pages(protocol.request(connection, CHAIN, 1))).rejects.toMatchObject({ name: 'BusyError' })
+    await expect(waiting).rejects.toMatchObject({ name: 'StreamLostError' })
+    await until(() => faults.length === 1, 'the fault')
+    expect(faults).toMatchObject([{ name: 'TimeoutError', fault: 'quality' }])
+    expect(await pages(protocol.request(connection, CHAIN, 1))).toHaveLength(1)
+    rest.end()
+    release()
+    await until(() => streamsLeft() === 0 && serving.held === 0, 'all to be over')
   })
 
   it('is not spoken where it is not served', async () => {
