@@ -1,6 +1,6 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
-import { fruitless, holdsUp, type Standing, settle } from './claims.js'
+import { fruitless, holdsUp, outOfReach, type Standing, settle } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
@@ -103,6 +103,7 @@ export class Planner {
     const request = this.window.requests.get(id)
     if (request == null) return
     const now = this.now()
+    this.window.moved(request.peer, now)
     for (const { key, bytes } of blocks) {
       if (this.window.receive(request, key, bytes)) {
         this.#progressAt = now
@@ -198,7 +199,9 @@ export class Planner {
   #askBodies(sources: Source[], now: number): void {
     const late = this.window.stalled(sources, now)
     if (late != null) {
-      this.#cancel(late.id)
+      // with what it has not begun: that would hold up the window next
+      for (const request of [...this.window.requests.values()])
+        if (request === late || (request.peer === late.peer && request.got === 0)) this.#cancel(request.id)
       this.sources.get(late.peer)?.rest(now)
     }
     for (const request of this.window.overflowing()) this.#cancel(request.id)
@@ -263,9 +266,10 @@ export class Planner {
     const open = full.filter(([source, standing]) => holdsUp(source, standing, now)).map(([source]) => source)
     const missing = this.window.slots.length > 0 || this.#imports.busy
     const held = this.#credit.grants(open.length > 0 && !missing, now) || missing ? open : []
-    const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
+    const beyond = missing ? wait : outOfReach(full, this.view.head.height + 1)
+    const stuck = this.#imports.rest?.why ?? beyond
     if (full.length === 0) this.#become('no-peers', 'no connected peer serves blocks', now)
-    else if (!missing && held.length === 0) this.#become('live', undefined, now)
+    else if (!missing && held.length === 0 && beyond == null) this.#become('live', undefined, now)
     else if (stuck != null) this.#become('stalled', stuck, now)
     else this.#behind(missing, held, now)
   }

@@ -211,6 +211,16 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#parts?.planner.offer({ id: peer.toString(), role, lowest, ...(head == null ? {} : { head }) })
   }
 
+  /** Levels, not edges: it does not rely on having heard every event. */
+  readonly #look = (): void => {
+    const { planner } = this.#parts ?? {}
+    const { peers } = this.components.status
+    for (const id of [...(planner?.sources.keys() ?? [])]) if (!peers.has(id)) planner?.leave(id)
+    for (const peer of peers.values()) this.#offer(peer)
+    planner?.changed()
+    this.#evaluate()
+  }
+
   /** Does what the planner decides, until it has nothing new. Listeners and timers call it: it never throws. */
   readonly #evaluate = (): void => {
     this.#again = true
@@ -235,7 +245,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#cancelTimer?.()
     if (this.#parts == null) return
     const ms = Math.max(1, Math.min(WATCHDOG_MS, this.#parts.planner.wakeAt() - this.#clock.now()))
-    this.#cancelTimer = this.#clock.after(ms, this.#evaluate)
+    this.#cancelTimer = this.#clock.after(ms, this.#look)
   }
 
   #tell(): void {

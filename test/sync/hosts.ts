@@ -62,6 +62,8 @@ export interface HostInit {
   /** What it tells as its head. */
   claim?: { hash: Uint8Array; height: number; work: bigint }
   sync?: SyncInit
+  /** Its sync hears no event, of the chain or of status. */
+  deaf?: boolean
 }
 
 export const rules = testRules()
@@ -110,7 +112,8 @@ export async function host(init: HostInit = {}): Promise<Host> {
       return chain.addHeaders(headers)
     }
   }
-  const served = disguised(chain, { ...gate, ...init.disguise })
+  const silence = init.deaf ? { addEventListener: () => {}, removeEventListener: () => {} } : {}
+  const served = disguised(chain, { ...gate, ...init.disguise, ...silence })
   const role = init.role ?? 'full'
   const peers = new Recorder()
   const node = await createLibp2p({
@@ -125,9 +128,14 @@ export async function host(init: HostInit = {}): Promise<Host> {
       chain: () => seen,
       peers: () => peers,
       status: status({ role, lowest: () => init.lowest ?? 0 }),
-      sync: (components: unknown) =>
+      sync: (components: { status: Status }) =>
         sync({ role, lowest: () => init.lowest ?? 0, ...init.sync })(
-          disguised(components as object, { chain: served }) as never
+          disguised(components, {
+            chain: served,
+            get status() {
+              return disguised(components.status, silence)
+            }
+          }) as never
         )
     }
   })

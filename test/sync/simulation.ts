@@ -313,7 +313,10 @@ export class Simulation {
       const next = Math.min(this.#events[0]?.at ?? Number.POSITIVE_INFINITY, due, this.planner.wakeAt())
       if (next > end) return false
       this.time = Math.max(this.time, next)
-      if (this.time >= due) watchdog = this.time
+      if (this.time >= due) {
+        watchdog = this.time
+        this.planner.changed()
+      }
       while (this.#events.length > 0 && this.#events[0]!.at <= this.time) this.#events.shift()!.run()
       this.#step()
     }
