@@ -5,6 +5,7 @@ import type { Connection, PeerId } from '@libp2p/interface'
 import { memory } from '@libp2p/memory'
 import { Chain, type Verdict } from 'blockwire/chain'
 import type { Fault } from 'blockwire/errors'
+import { steadyMuxer } from 'blockwire/peers'
 import { type Role, type Status, status } from 'blockwire/status'
 import { type Sync, type SyncChain, type SyncInit, type SyncProgress, sync } from 'blockwire/sync'
 import { buildChain, type TestBlockOptions, type TestHeader, type TestTx, testRules, until } from 'blockwire/testing'
@@ -81,6 +82,13 @@ export async function chainOf(
   return chain
 }
 
+/** Another node's copy of a chain. */
+export async function copyOf(chain: TestChain): Promise<TestChain> {
+  const copy = await chainOf(0)
+  for await (const page of chain.blocks(1, chain.head.height)) await copy.addBlocks(page)
+  return copy
+}
+
 export async function extend(
   chain: TestChain,
   count: number,
@@ -120,7 +128,8 @@ export async function host(init: HostInit = {}): Promise<Host> {
     addresses: { listen: [`/memory/sync-${++names}`] },
     transports: [memory()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux() as never],
+    // connections are cut here: yamux alone throws then what nobody can catch
+    streamMuxers: [steadyMuxer(yamux() as never)],
     connectionMonitor: { enabled: false },
     connectionManager: { inboundConnectionThreshold: 1_000, maxIncomingPendingConnections: 1_000 },
     services: {
