@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { dice } from '../helpers/dice.js'
 import { type Block, LIARS, Simulation, type Temper, World } from './simulation.js'
 
 const TEMPERS: Temper[] = [
@@ -52,15 +53,6 @@ const setting = fc.record({
   peers: fc.array(peer, { maxLength: 7 }),
   anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
 })
-
-/** A linear congruential generator: the same in every run. */
-function dice(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return state / 2 ** 32
-  }
-}
 
 describe('the planner among all kinds of peers', () => {
   // at every instant besides: see Simulation.#watch
