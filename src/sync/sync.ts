@@ -60,9 +60,9 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
   readonly reason: string | undefined
   readonly progress: SyncProgress
   /**
-   * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer and else from two
-   * others; further ones come by the way of all sync, which is waited for. True when `hash` has its body here. Never throws for what
-   * peers do; at most 16 at once, further ones are false at once.
+   * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer, and from two others
+   * unless it says that it knows no such block; further ones come by the way of all sync, which is waited for. True when `hash` has
+   * its body here. Never throws for what peers do; at most 16 at once, further ones are false at once.
    */
   fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
   /** Why it does what it does: every peer's claim and standing, every request, what is parked. */
