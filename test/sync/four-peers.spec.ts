@@ -20,8 +20,8 @@ describe('with four serving peers: silent, slow, lying, honest', () => {
   }
 
   it('sync takes at most 1.5 times as long as with the honest one alone', () => {
-    // 160 MB: who is silent costs 2 s of headers and 2 s of bodies, whatever the length
-    const tip = world.grow(world.genesis, 4_000)
+    // 120 MB, 12 s: who is silent costs 2 s of headers and 2 s of bodies, whatever the length; the slow one makes up for some of it
+    const tip = world.grow(world.genesis, 3_000)
     const alone = timeOf(tip, (sim) => sim.join('honest', 'honest', tip, 0, FAST))
     for (const order of [
       ['silent', 'slow', 'liar', 'honest'],
@@ -37,7 +37,8 @@ describe('with four serving peers: silent, slow, lying, honest', () => {
         }
       })
       expect(all.charged).toEqual(['liar'])
-      expect(all.ms / alone.ms).toBeLessThanOrEqual(1.5)
+      // 1.12 when this was written; without taking all at once from who is silent it is 1.5
+      expect(all.ms / alone.ms, `joined in the order ${order}`).toBeLessThanOrEqual(1.3)
     }
   })
 })
