@@ -14,7 +14,7 @@ export const GOOD_MS = 15_000
 export const FULL_WAIT_MS = 60_000
 
 /** While peers are missing and all wait, one that was a peer is tried so often. */
-const LOST_MS = 15_000
+export const LOST_MS = 15_000
 
 export interface PlannerInit {
   book: AddressBook
