@@ -1,6 +1,6 @@
 import type { ComponentLogger, Logger, PeerId, Startable } from '@libp2p/interface'
 import type { BaseHeader, Limits, Located } from '../chain/index.js'
-import { ACCEPT, ignore, type Verdict } from '../chain/index.js'
+import { ACCEPT, ignore, reject, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { fromHex, toHex } from '../hex.js'
 import type { Gossip } from './gossip.js'
@@ -62,6 +62,8 @@ export function blocks(init: BlocksInit = {}): (components: BlocksComponents) =>
 const FRESH_BLOCKS = 6
 /** Blocks that are checked and wait for the chain's queue. */
 const MAX_ADDING = { blocks: 64, bytes: 64 * 1_048_576 }
+
+const HOPELESS = new Set<string>(['header', 'height', 'time-too-old', 'tx', 'known-invalid'])
 
 interface HeldBlock extends Orphan {
   readonly from: PeerId
@@ -146,7 +148,8 @@ class BlocksService implements Blocks, Startable {
   /** What is told of a block whose parent is known; the rest goes on behind it. */
   #take(bytes: Uint8Array, { verdict, hash }: { verdict: Verdict; hash?: Uint8Array }): Verdict {
     if (hash == null) return verdict
-    if (verdict.result === 'accept') {
+    if (isHopeless(verdict)) this.#refuse(toHex(hash))
+    else if (verdict.result === 'accept') {
       if (this.#adding.size >= MAX_ADDING.blocks || this.#addingBytes + bytes.length > MAX_ADDING.bytes) {
         return ignore('full')
       }
@@ -205,6 +208,15 @@ class BlocksService implements Blocks, Startable {
     for (const child of this.#orphans.children(block.hash)) this.#seek(block.hash, child.from)
   }
 
+  /** Nothing that stands on this block can ever be good: what of it is held need not wait for its time. */
+  #refuse(parent: string): void {
+    for (const block of this.#orphans.take(parent)) {
+      block.settle(reject('known-invalid', 'a block before it is invalid'))
+      this.#refuse(block.hash)
+    }
+    this.#tidy(parent)
+  }
+
   #tidy(parent: string): void {
     if (!this.#orphans.awaited(parent)) this.#searches?.end(parent)
   }
@@ -245,6 +257,11 @@ class BlocksService implements Blocks, Startable {
   readonly #onChange = (): void => {
     for (const parent of this.#orphans.parents()) this.#connect(parent)
   }
+}
+
+/** Is the header itself bad, or one before it, whatever the body? */
+function isHopeless(verdict: Verdict): boolean {
+  return verdict.result === 'reject' && HOPELESS.has(verdict.reason)
 }
 
 function lacksParent(verdict: Verdict): boolean {

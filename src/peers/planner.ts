@@ -13,6 +13,9 @@ export const GOOD_MS = 15_000
 /** How long a peer that told us it is full is left alone, at least; at most twice that. */
 export const FULL_WAIT_MS = 60_000
 
+/** While peers are missing and all wait, one that was a peer is tried so often. */
+export const LOST_MS = 15_000
+
 export interface PlannerInit {
   book: AddressBook
   /** Outbound connections wanted. */
@@ -55,6 +58,8 @@ export class Planner {
   readonly #yields = new Set<string>()
   /** Peers that are parting from us because they have no room. */
   readonly #full = new Set<string>()
+  /** When a dial began last. */
+  #triedAt = Number.NEGATIVE_INFINITY
 
   constructor(init: PlannerInit) {
     const { book, target, parallel = 8, random, penalty = () => 0 } = init
@@ -143,7 +148,24 @@ export class Planner {
       isDue: (entry) =>
         !this.#isBusy(entry.id) && this.#dueAt(entry) <= now && !this.#victims.covers(entry, now) && allowed(entry.id)
     })
-    return onePerHost(chosen.flatMap((id) => this.#book.get(id) ?? [])).slice(0, room)
+    const due = onePerHost(chosen.flatMap((id) => this.#book.get(id) ?? [])).slice(0, room)
+    return due.length > 0 || wanted === 0 ? due : this.#lost(now, allowed)
+  }
+
+  /**
+   * Peers that are lost together wait together, and ever longer: a network that fell apart would find itself only minutes after it is
+   * whole. So while peers are missing and nobody is due, one who was a peer is tried every 15 s.
+   */
+  #lost(now: number, allowed: (id: string) => boolean): string[] {
+    if (now - this.#triedAt < LOST_MS) return []
+    let best: Entry | undefined
+    for (const entry of this.#book.entries.values()) {
+      // longer than for its failures: it has no room, or is parting from us for another reason
+      if (entry.provenAt == null || entry.heldUntil > now || entry.waitMs > waitAfter(entry.failures)) continue
+      if (now - entry.endedAt < LOST_MS || this.#isBusy(entry.id) || this.#victims.covers(entry, now)) continue
+      if (allowed(entry.id) && (best == null || entry.endedAt < best.endedAt)) best = entry
+    }
+    return best == null ? [] : [best.id]
   }
 
   /** Whether somebody who never failed could take the place of one whom we part from. */
@@ -163,6 +185,7 @@ export class Planner {
   begin(id: string, now: number): void {
     const entry = this.#book.get(id)
     if (entry != null) this.#victims.note(entry, now)
+    this.#triedAt = now
     this.#dials.add(id)
     this.#choice.tried(id)
   }

@@ -168,9 +168,15 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     const verdicts: Verdict[] = []
     for (const entry of entries) {
       // the head may move between two of them
-      const scratch = await this.#refresh()
-      if (scratch == null) return entries.map(() => ignore('error', 'the pool is not started'))
-      verdicts.push(await this.#tryOne(scratch, entry))
+      for (;;) {
+        const scratch = await this.#refresh()
+        if (scratch == null) return entries.map(() => ignore('error', 'the pool is not started'))
+        const verdict = await this.#tryOne(scratch, entry)
+        // a scratch that was left behind admits nothing
+        if (verdict.result === 'ignore' && verdict.reason === 'state' && !this.#isCurrent(scratch)) continue
+        verdicts.push(verdict)
+        break
+      }
     }
     return verdicts
   }
@@ -198,20 +204,29 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     }
   }
 
+  #isCurrent(scratch: PoolScratch<Tx>): boolean {
+    return equalBytes(scratch.head.hash, this.#chain.head.hash)
+  }
+
   /** A scratch state on the present head with all that is pooled applied. Runs in the queue; undefined when stopped. */
   async #refresh(): Promise<PoolScratch<Tx> | undefined> {
+    let returned: Entry<Tx>[] = []
     while (this.#started) {
-      const fresh = this.#scratch != null && equalBytes(this.#scratch.head.hash, this.#chain.head.hash)
+      const fresh = this.#scratch != null && this.#isCurrent(this.#scratch)
       if (fresh && this.#returned.size === 0) return this.#scratch
       this.#scratch = undefined
       const scratch = await this.#chain.scratch()
-      const returned = await this.#returned.take((key) => this.#isKnown(key))
+      const before = new Set(returned.map(({ key }) => key))
+      returned = [...returned, ...(await this.#returned.take((key) => this.#isKnown(key) || before.has(key)))]
       const kept: Entry<Tx>[] = []
       for (const entry of [...returned, ...this.#entries.values()]) {
         if (!this.#started) return undefined
         if ((await this.#try(scratch, entry)) === true) kept.push(entry)
       }
+      // a scratch that was left behind admits nothing: all are tried again on the next
+      if (!this.#isCurrent(scratch)) continue
       this.#replace(kept, returned)
+      returned = []
       this.#scratch = scratch
     }
     return undefined

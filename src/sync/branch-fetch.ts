@@ -1,5 +1,6 @@
 import type { Logger, PeerId } from '@libp2p/interface'
 import type { Verdict } from '../chain/index.js'
+import { NotFoundError } from '../errors.js'
 import { toHex } from '../hex.js'
 import { BRANCH_GAP } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -36,7 +37,13 @@ export class BranchFetch {
     try {
       for (const id of this.#candidates(from.toString())) {
         if (signal.aborted || this.chain.has(hash) === 'invalid') break
-        if (await this.#from(id, hash, signal)) return true
+        const outcome = await this.#from(id, hash, signal)
+        if (outcome === true) return true
+        if (outcome === 'denied' && id === from.toString()) {
+          // he had its header when he passed on what stands on it; others would be asked for whatever he makes up
+          this.neighbours.fault(from, 'quality', 'it does not know the parent of a block that it sent')
+          break
+        }
       }
       return this.#here(hash)
     } finally {
@@ -55,7 +62,8 @@ export class BranchFetch {
     return [from, ...others.slice(0, MAX_OTHERS).map(({ id }) => id)]
   }
 
-  async #from(id: string, hash: Uint8Array, signal: AbortSignal): Promise<boolean> {
+  /** `denied`: it answered, and knows of no such block. */
+  async #from(id: string, hash: Uint8Array, signal: AbortSignal): Promise<boolean | 'denied'> {
     while (!this.planner.take(id)) {
       if (signal.aborted || !this.planner.sources.has(id)) return false
       await this.#change(signal)
@@ -64,8 +72,8 @@ export class BranchFetch {
       const status = this.neighbours.peer(id)
       if (status == null) return false
       const asked = { peer: status.peer, connection: status.connection, signal }
-      await this.#headers(asked, hash)
-      if (this.chain.has(hash) == null) return false
+      const denied = await this.#headers(asked, hash)
+      if (this.chain.has(hash) == null) return denied ? 'denied' : false
       const path = this.#path(hash)
       if (path != null) {
         if (path.length > 0) await this.#bodies(asked, path)
@@ -81,8 +89,8 @@ export class BranchFetch {
     return this.#here(hash)
   }
 
-  /** Headers from where our chains meet up to `hash`. */
-  async #headers(asked: Asked, hash: Uint8Array): Promise<void> {
+  /** Headers from where our chains meet up to `hash`. True when it said that it has none such. */
+  async #headers(asked: Asked, hash: Uint8Array): Promise<boolean> {
     let last: SyncBlock | undefined
     try {
       for (let page = 0; page < MAX_PAGES && this.chain.has(hash) == null; page++) {
@@ -91,13 +99,23 @@ export class BranchFetch {
         let next = await pages.next()
         for (; !next.done; next = await pages.next()) {
           last = next.value.last ?? last
-          if (!besideHisChain(next.value.verdict)) this.neighbours.judge(asked.peer, next.value.verdict, 'headers')
+          const { verdict } = next.value
+          if (verdict.result === 'ignore' && verdict.reason === 'unknown-parent') {
+            this.neighbours.fault(asked.peer, 'protocol', 'headers that link to nothing')
+            return false
+          }
+          if (!besideHisChain(verdict)) this.neighbours.judge(asked.peer, verdict, 'headers')
+          // ours refused it, or could not take it: that is told already, or not his fault
+          if (verdict.result !== 'accept') return false
         }
-        if (!next.value || last == null || last.height <= before) return
+        if (!next.value) return true
+        if (last == null || last.height <= before) return false
       }
     } catch (err) {
+      if (err instanceof NotFoundError) return true
       this.#failed(asked, err)
     }
+    return false
   }
 
   async #bodies(asked: Asked, path: SyncBlock[]): Promise<void> {

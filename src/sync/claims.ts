@@ -88,3 +88,15 @@ export function refute(source: Source, why: string, now: number): void {
   source.presync = undefined
   source.nextTry = now + Math.min(RETRY_MAX_MS, REST_MS * 2 ** (source.tries - CLAIM_TRIES + 1))
 }
+
+/** Why no peer can bring us further, where all that claim more than we have begin above what we need, and nobody else is here. */
+export function outOfReach(full: [Source, Standing][], height: number): string | undefined {
+  const lowest = Math.min(...full.map(([source]) => source.lowest))
+  // whoever begins above his own head serves nothing, and means nothing
+  const ahead = full.some(([{ claim, lowest }, standing]) => standing === 'open' && lowest <= claim!.height)
+  return ahead && lowest > height ? unserved(height, lowest) : undefined
+}
+
+export function unserved(height: number, lowest: number): string {
+  return `no connected peer serves block ${height}: the lowest offered is ${lowest}`
+}

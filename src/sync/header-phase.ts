@@ -64,7 +64,7 @@ export class HeaderPhase {
    * Whom to ask now, if anybody: trusted before doubted, who failed least, then the most claimed work; beside a request that is slow
    * whoever is here longest.
    */
-  next(sources: Iterable<Source>, now: number): Source | undefined {
+  next(sources: Source[], now: number): Source | undefined {
     const busy = new Set<string>()
     for (const request of this.requests.values()) {
       if (now - request.movedAt < HEADERS_PATIENCE_MS && !isSlow(request, HEADERS_PATIENCE_MS, now)) return undefined
@@ -167,9 +167,12 @@ export class HeaderPhase {
 }
 
 /** Of too many that are in presync the one loses its place that has the longest way to go. */
-function makeRoom(sources: Iterable<Source>, busy: Set<string>): void {
+function makeRoom(sources: Source[], busy: Set<string>): void {
   const going = [...sources].filter((source) => source.presync != null)
-  if (going.length < MAX_PRESYNCS) return
+  // whoever is asked may come to be one of them
+  let coming = 0
+  for (const source of sources) if (source.presync == null && busy.has(source.id)) coming++
+  if (going.length + coming < MAX_PRESYNCS) return
   const idle = going.filter((source) => !busy.has(source.id) && source.claim != null)
   const longest = idle.sort((a, b) => left(b) - left(a))[0] ?? going[0]
   if (longest != null) longest.presync = undefined

@@ -57,7 +57,7 @@ export const STALL_MAX_MS = 64_000
 /** How long gossip has to bring an announced head before it is fetched. */
 export const GOSSIP_MS = 500
 /** Headers are asked of a second peer when the first has sent nothing for this long. */
-export const HEADERS_PATIENCE_MS = 5_000
+export const HEADERS_PATIENCE_MS = 2_000
 /** Answers that do not bring a claim nearer before it is refuted, and how long it may hold up `live` without a proof. */
 export const CLAIM_TRIES = 3
 export const CLAIM_MS = 60_000

@@ -1,6 +1,6 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
-import { fruitless, holdsUp, type Standing, settle, splitReason } from './claims.js'
+import { fruitless, holdsUp, outOfReach, type Standing, settle, splitReason } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
 import { type Imported, ImportStage } from './import-stage.js'
@@ -124,6 +124,7 @@ export class Planner {
     const request = this.window.requests.get(id)
     if (request == null) return
     const now = this.now()
+    this.window.moved(request.peer, now)
     for (const received of blocks) {
       if (this.window.receive(request, received)) {
         this.#progressAt = this.#bodiesAt = now
@@ -225,7 +226,9 @@ export class Planner {
   #askBodies(sources: Source[], now: number): void {
     const late = this.window.stalled(sources, now)
     if (late != null) {
-      this.#cancel(late.id)
+      // with what it has not begun: that would hold up the window next
+      for (const request of [...this.window.requests.values()])
+        if (request === late || (request.peer === late.peer && request.got === 0)) this.#cancel(request.id)
       this.sources.get(late.peer)?.rest(now)
     }
     for (const request of this.window.overflowing()) this.#cancel(request.id)
@@ -294,14 +297,22 @@ export class Planner {
     // where there is no chain yet, whatever might be one is waited for
     const granted = this.#credit.grants(open.length > 0 && !missing && short == null, now)
     const held = granted || missing || short != null ? open : []
-    const stuck = this.#imports.rest?.why ?? (missing ? wait : undefined)
+    const beyond = missing ? wait : this.#outOfReach(standings)
+    const stuck = this.#imports.rest?.why ?? beyond
+    const done = !missing && held.length === 0 && beyond == null
     if (full.length === 0)
       this.#become('no-peers', `no connected peer serves ${this.light ? 'headers' : 'blocks'}`, now)
     else if (split != null && !missing) this.#become('stalled', split, now)
-    else if (!missing && held.length === 0 && short == null) this.#become('live', undefined, now)
-    else if (!missing && held.length === 0) this.#become('stalled', `the best chain known ${short}`, now)
+    else if (done && short == null) this.#become('live', undefined, now)
+    else if (done) this.#become('stalled', `the best chain known ${short}`, now)
     else if (stuck != null) this.#become('stalled', stuck, now)
     else this.#behind(missing, held, now)
+  }
+
+  /** Of headers alone a node may serve more than of blocks. */
+  #outOfReach(standings: Map<Source, Standing>): string | undefined {
+    const full = [...standings].filter(([source]) => source.full)
+    return this.light ? undefined : outOfReach(full, this.view.head.height + 1)
   }
 
   #behind(missing: boolean, held: Source[], now: number): void {

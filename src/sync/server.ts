@@ -51,27 +51,33 @@ async function* answerHeaders(
   if (stop.length > 0) {
     const last = chain.locate(stop)
     if (last == null || chain.has(stop) === 'invalid') throw new NotFoundError('the stop is not known')
-    if (!isMain(chain, stop, last.height)) return yield* answerBranch(chain, hashOf, locator, limit, stop)
+    if (!isMain(chain, stop, last.height)) {
+      return yield* answerBranch(chain, hashOf, locator, { limit, stop, height: last.height, common })
+    }
     end = last.height
   }
   const to = Math.min(common + limit, end)
   return (yield* pages(chain, chain.headers(common + 1, to), common + 1, to)) ?? (to < end ? 'more' : undefined)
 }
 
-/** A side branch, after the newest of its headers that the asker has. */
+/** What leads to a side branch from `common`, and the branch itself, after the newest of its headers that the asker has. */
 async function* answerBranch(
   chain: SyncChain,
   hashOf: (header: Uint8Array) => Uint8Array,
   locator: Uint8Array[],
-  limit: number,
-  stop: Uint8Array
+  { limit, stop, height, common }: { limit: number; stop: Uint8Array; height: number; common: number }
 ): Answered {
   const branch = await chain.branch(stop)
   if (branch == null) throw new NotFoundError('the branch is not kept')
   const asked = new Set(locator.map((hash) => toHex(hash)))
   const from = branch.findLastIndex((header) => asked.has(toHex(hashOf(header)))) + 1
-  yield branch.slice(from, from + limit)
-  return from + limit < branch.length ? 'more' : undefined
+  const fork = height - branch.length
+  const to = from > 0 ? common : Math.min(common + limit, fork)
+  const cut = yield* pages(chain, chain.headers(common + 1, to), common + 1, to)
+  const left = limit - Math.max(0, to - common)
+  if (cut != null || left === 0) return 'more'
+  yield branch.slice(from, from + left)
+  return from + left < branch.length ? 'more' : undefined
 }
 
 async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered {

@@ -78,9 +78,9 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
    */
   live(options?: { signal?: AbortSignal }): Promise<SyncProgress>
   /**
-   * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer and else from two
-   * others; further ones come by the way of all sync, which is waited for. True when `hash` has its body here. Never throws for what
-   * peers do; at most 16 at once, further ones are false at once.
+   * Fetches a block that is missing below one that `from` sent, with up to 32 blocks before it, from that peer, and from two others
+   * unless it says that it knows no such block; further ones come by the way of all sync, which is waited for. True when `hash` has
+   * its body here. Never throws for what peers do; at most 16 at once, further ones are false at once.
    */
   fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
   /** Single transactions with proofs; of a full node from its own store. A seed, and one that is not started, has none. */
@@ -264,6 +264,16 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#parts?.planner.offer({ id: peer.toString(), role, lowest, txIndex, ...(head == null ? {} : { head }) })
   }
 
+  /** Levels, not edges: it does not rely on having heard every event. */
+  readonly #look = (): void => {
+    const { planner } = this.#parts ?? {}
+    const { peers } = this.components.status
+    for (const id of [...(planner?.sources.keys() ?? [])]) if (!peers.has(id)) planner?.leave(id)
+    for (const peer of peers.values()) this.#offer(peer)
+    planner?.changed()
+    this.#evaluate()
+  }
+
   /** Does what the planner decides, until it has nothing new. Listeners and timers call it: it never throws. */
   readonly #evaluate = (): void => {
     this.#again = true
@@ -296,7 +306,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#cancelTimer?.()
     if (this.#parts == null) return
     const ms = Math.max(1, Math.min(WATCHDOG_MS, this.#parts.planner.wakeAt() - this.#clock.now()))
-    this.#cancelTimer = this.#clock.after(ms, this.#evaluate)
+    this.#cancelTimer = this.#clock.after(ms, this.#look)
   }
 
   #tell(): void {

@@ -1,3 +1,4 @@
+import { unserved } from './claims.js'
 import {
   BATCH_BYTES,
   IMPORT_BLOCKS,
@@ -21,6 +22,8 @@ export interface BodiesAsked {
   readonly by: 'range' | 'hashes'
   readonly slots: Slot[]
   readonly at: number
+  /** When its peer sent something last, for this or another. */
+  movedAt: number
   /** Bodies received, which are the first of `slots`. */
   got: number
   bytes: number
@@ -132,7 +135,7 @@ export class Window {
   ask(source: Source, slots: Slot[], now: number, id: number): BodiesAsked {
     const linked = slots.every((slot, i) => slot.place.height === slots[0]!.place.height + i)
     const by = linked && slots.length >= MIN_RANGE && !source.byHash ? 'range' : 'hashes'
-    const request: BodiesAsked = { id, peer: source.id, by, slots, at: now, got: 0, bytes: 0 }
+    const request: BodiesAsked = { id, peer: source.id, by, slots, at: now, movedAt: now, got: 0, bytes: 0 }
     for (const slot of slots) slot.state = 'asked'
     source.inFlight++
     this.requests.set(id, request)
@@ -153,6 +156,10 @@ export class Window {
     slot.asOwn = request.by === 'range'
     this.held += bytes.length
     return true
+  }
+
+  moved(peer: string, now: number): void {
+    for (const request of this.requests.values()) if (request.peer === peer) request.movedAt = now
   }
 
   /** The request is over: what did not come is wanted again. */
@@ -176,7 +183,8 @@ export class Window {
       return undefined
     }
     if (this.#holding?.request !== request.id) this.#holding = { request: request.id, since: now }
-    if (now - this.#holding.since < this.stallMs) return undefined
+    // who was silent all the time while others filled the window has had his chance
+    if (now - Math.min(this.#holding.since, request.movedAt) < this.stallMs) return undefined
     this.#holding = undefined
     this.stallMs = Math.min(STALL_MAX_MS, this.stallMs * 2)
     return request
@@ -241,7 +249,7 @@ export class Window {
     const lowest = Math.min(...full.map((source) => source.lowest))
     if (lowest > height) {
       this.#wait = undefined
-      return { wait: `no connected peer serves block ${height}: the lowest offered is ${lowest}` }
+      return { wait: unserved(height, lowest) }
     }
     const why = `no connected peer claims block ${height} any more`
     return this.#waited('claim', now) > ORPHANED_MS ? { park: why } : { wait: why }

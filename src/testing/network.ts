@@ -1,4 +1,5 @@
 import { memory } from '@libp2p/memory'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { BaseHeader, Located, Rules } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { systemClock } from '../clock.js'
@@ -25,6 +26,13 @@ export interface Network<Header extends BaseHeader, Tx> extends AsyncDisposable 
   readonly nodes: Node<Header, Tx>[]
   /** Starts one more node that knows the given ones. */
   join(seeds: Node<Header, Tx>[], init?: Partial<NodeInit<Header, Tx>>): Promise<Node<Header, Tx>>
+  /**
+   * Cuts all links between nodes of different groups, without a goodbye: connections break, and dials fail until `heal()` or another
+   * `partition`. A node in none of the groups is alone. Only links in memory are cut.
+   */
+  partition(...groups: Node<Header, Tx>[][]): void
+  /** Dials succeed again. Whoever wants to find the others has to dial: nobody is told. */
+  heal(): void
   stop(): Promise<void>
 }
 
@@ -36,19 +44,39 @@ export async function createNetwork<Header extends BaseHeader, Tx>(
 ): Promise<Network<Header, Tx>> {
   const id = ++networks
   const nodes: Node<Header, Tx>[] = []
+  const names: string[] = []
+  let groups: string[][] | undefined
+  /** Is there no link between these two? */
+  const isCut = (a: string, b: string): boolean =>
+    groups != null && a !== b && !groups.some((group) => group.includes(a) && group.includes(b))
   const network: Network<Header, Tx> = {
     nodes,
     async join(seeds, more = {}) {
+      const name = `/memory/blockwire-${id}-${names.length}`
+      names.push(name)
       const node = await createNode<Header, Tx>({
         rules: init.rules,
-        listen: `/memory/blockwire-${id}-${nodes.length}`,
+        listen: name,
         seeds: seeds.flatMap((seed) => seed.multiaddrs),
         ...(init.clock == null ? {} : { clock: init.clock }),
         ...more,
-        libp2p: { transports: [memory()], ...more.libp2p }
+        libp2p: { transports: [links((to) => isCut(name, to))], ...more.libp2p }
       })
       nodes.push(node)
       return node
+    },
+    partition(...parts) {
+      const nameOf = new Map(nodes.map((node) => [node.peerId.toString(), node.libp2p.getMultiaddrs().map(nameIn)[0]!]))
+      groups = parts.map((group) => group.map((node) => nameOf.get(node.peerId.toString())!))
+      for (const { libp2p, peerId } of nodes) {
+        for (const connection of libp2p.getConnections()) {
+          const [a, b] = [peerId, connection.remotePeer].map((peer) => nameOf.get(peer.toString()))
+          if (a != null && b != null && isCut(a, b)) connection.abort(new Error('the network is partitioned'))
+        }
+      }
+    },
+    heal() {
+      groups = undefined
     },
     async stop() {
       await Promise.all(nodes.map((node) => node.stop()))
@@ -66,6 +94,33 @@ export async function createNetwork<Header extends BaseHeader, Tx>(
     throw err
   }
   return network
+}
+
+/** The memory transport, over links that can be cut. */
+function links(isCut: (to: string) => boolean): ReturnType<typeof memory> {
+  return (components) => {
+    const transport = memory()(components)
+    const dial = transport.dial.bind(transport)
+    transport.dial = async (address, options) => {
+      const check = (): void => {
+        if (isCut(nameIn(address))) throw new Error(`${address} cannot be reached: the network is partitioned`)
+      }
+      check()
+      const connection = await dial(address, options)
+      try {
+        check()
+      } catch (err) {
+        connection.abort(err as Error)
+        throw err
+      }
+      return connection
+    }
+    return transport
+  }
+}
+
+function nameIn(address: Multiaddr): string {
+  return address.toString().split('/p2p/')[0]!
 }
 
 /**

@@ -57,7 +57,8 @@ describe('orphans', () => {
     const orphans = new Orphans({ ...limits, blocks: 4 })
     const honest = orphan('honest', 'p', 'honest')
     orphans.add(honest, 0)
-    for (let i = 0; i < 100; i++) orphans.add(orphan(`x${i}`, `y${i}`, `flooder ${i % 2}`), 0)
+    for (let i = 0; i < 100_000; i++) orphans.add(orphan(`x${i}`, `y${i}`, `flooder ${i % 2}`), 0)
+    expect([orphans.size, orphans.bytes]).toEqual([4, 20])
     expect(orphans.take('p')).toEqual([honest])
   })
 

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { FIRST_WAIT_MS, LONGEST_WAIT_MS, MAX_FAILURES, PROVEN_MS } from '../../dist/src/peers/backoff.js'
 import { AddressBook } from '../../dist/src/peers/book.js'
 import { RELAX_MS, SEED_SLOTS } from '../../dist/src/peers/choice.js'
-import { ALONE_WAIT_MS, FULL_WAIT_MS, GOOD_MS, Planner } from '../../dist/src/peers/planner.js'
+import { ALONE_WAIT_MS, FULL_WAIT_MS, GOOD_MS, LOST_MS, Planner } from '../../dist/src/peers/planner.js'
 import { VICTIM_MS } from '../../dist/src/peers/victims.js'
 
 const HINT = { source: 'test' }
@@ -63,6 +63,27 @@ describe('waiting', () => {
       ),
       { numRuns: 50 }
     )
+  })
+
+  test('of those who were lost together is cut short for one of them every 15 s, for none that has no room', () => {
+    const { clock, planner, dial, plan } = setup({ others: 5, random: () => 0.999 })
+    for (let i = 0; i < 5; i++) dial(`peer${i}`, true)
+    for (let i = 1; i < 5; i++) {
+      if (i === 4) planner.isFull('peer4')
+      planner.closed(`peer${i}`, clock.now(), 'lost')
+    }
+    const tries: number[] = []
+    for (let second = 0; second < 600; second++) {
+      for (const id of plan()) {
+        expect(id).not.toBe(second < 60 ? 'peer4' : '')
+        dial(id, false)
+        tries.push(second)
+      }
+      clock.turn(1_000)
+    }
+    const gaps = tries.slice(1).map((second, i) => second - tries[i]!)
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(LOST_MS / 1_000 + 1)
+    expect(tries.length).toBeLessThan(100)
   })
 
   test('is at most 10 s for a seed while there is no peer at all', () => {

@@ -165,6 +165,30 @@ describe('a new head', () => {
     expect(pooled(a)).toEqual(['later'])
   })
 
+  it('of another branch that goes on while they are tried brings back all the same', async () => {
+    const a = await poolHost()
+    const { genesis } = a.chain
+    const keys = Array.from({ length: 40 }, (_, i) => `${i}`)
+    await mine(
+      a,
+      keys.map((key) => tx(key))
+    )
+    const other = buildBlock(rules, genesis, { weight: 2 })
+    await a.chain.add(other.bytes)
+    // one head after another, before the pool has looked at the first
+    let parent = other.located
+    for (let i = 0; i < 30; i++) {
+      const next = buildBlock(rules, parent, { nonce: i })
+      void a.chain.add(next.bytes)
+      parent = next.located
+    }
+    const own = a.pool.add(tx('own'))
+    await until('all to be pooled again', () => a.pool.size === 41)
+    expect((await own).verdict).toEqual({ result: 'accept' })
+    expect(pooled(a)).toEqual([...keys, 'own'])
+    expect(a.chain.head.height).toBe(31)
+  })
+
   it('is followed by the handle of a transaction, through a reorganisation', async () => {
     const a = await poolHost()
     const { genesis } = a.chain

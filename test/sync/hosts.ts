@@ -5,6 +5,7 @@ import type { Connection, PeerId } from '@libp2p/interface'
 import { memory } from '@libp2p/memory'
 import { Chain, type Verdict } from 'blockwire/chain'
 import type { Fault } from 'blockwire/errors'
+import { steadyMuxer } from 'blockwire/peers'
 import { type Role, type Status, status } from 'blockwire/status'
 import { type Sync, type SyncChain, type SyncInit, type SyncProgress, sync } from 'blockwire/sync'
 import { buildChain, type TestBlockOptions, type TestHeader, type TestTx, testRules, until } from 'blockwire/testing'
@@ -62,6 +63,8 @@ export interface HostInit {
   /** What it tells as its head. */
   claim?: { hash: Uint8Array; height: number; work: bigint }
   sync?: SyncInit
+  /** Its sync hears no event, of the chain or of status. */
+  deaf?: boolean
 }
 
 export const rules = testRules()
@@ -77,6 +80,13 @@ export async function chainOf(
   await chain.open()
   await extend(chain, count, options)
   return chain
+}
+
+/** Another node's copy of a chain. */
+export async function copyOf(chain: TestChain): Promise<TestChain> {
+  const copy = await chainOf(0)
+  for await (const page of chain.blocks(1, chain.head.height)) await copy.addBlocks(page)
+  return copy
 }
 
 export async function extend(
@@ -110,14 +120,16 @@ export async function host(init: HostInit = {}): Promise<Host> {
       return chain.addHeaders(headers)
     }
   }
-  const served = disguised(chain, { ...gate, ...init.disguise })
+  const silence = init.deaf ? { addEventListener: () => {}, removeEventListener: () => {} } : {}
+  const served = disguised(chain, { ...gate, ...init.disguise, ...silence })
   const role = init.role ?? 'full'
   const peers = new Recorder()
   const node = await createLibp2p({
     addresses: { listen: [`/memory/sync-${++names}`] },
     transports: [memory()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux() as never],
+    // connections are cut here: yamux alone throws then what nobody can catch
+    streamMuxers: [steadyMuxer(yamux() as never)],
     connectionMonitor: { enabled: false },
     connectionManager: { inboundConnectionThreshold: 1_000, maxIncomingPendingConnections: 1_000 },
     services: {
@@ -125,9 +137,14 @@ export async function host(init: HostInit = {}): Promise<Host> {
       chain: () => seen,
       peers: () => peers,
       status: status({ role, lowest: () => init.lowest ?? 0 }),
-      sync: (components: unknown) =>
+      sync: (components: { status: Status }) =>
         sync({ role, lowest: () => init.lowest ?? 0, ...init.sync })(
-          disguised(components as object, { chain: served }) as never
+          disguised(components, {
+            chain: served,
+            get status() {
+              return disguised(components.status, silence)
+            }
+          }) as never
         )
     }
   })

@@ -1,6 +1,5 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Block, LIARS, Simulation, type Temper, World } from './simulation.js'
+import { type Block, Simulation, World } from './simulation.js'
 
 /** Turns the clock until the node stands on `tip` and is live; the failure shows where it stands instead. */
 function expectLiveOn(sim: Simulation, tip: Block, ms = 300_000): void {
@@ -51,8 +50,8 @@ describe('the planner', () => {
     sim.join('good', 'honest', tip)
     const from = sim.time
     expectLiveOn(sim, tip)
-    // headers: 5 s of patience; the silent peer's two batches: 2 s and 4 s
-    expect(sim.time - from).toBeLessThan(20_000)
+    // 2 s of patience for its headers, and 2 s for what it has of the window
+    expect(sim.time - from).toBeLessThan(6_000)
     expect(sim.charged.size).toBe(0)
   })
 
@@ -372,7 +371,7 @@ describe('the planner of a light node', () => {
   it('downloads headers and no bodies, and is live with them', () => {
     const world = new World()
     const tip = world.grow(world.genesis, 5_000)
-    const sim = new Simulation(world, true)
+    const sim = new Simulation(world, { light: true })
     sim.join('a', 'withholder', tip)
     expectLiveOn(sim, tip)
     expect(sim.states).toEqual(['headers', 'live'])
@@ -382,7 +381,7 @@ describe('the planner of a light node', () => {
   it('fetches an announced head at once: nobody brings it by gossip', () => {
     const world = new World()
     const tip = world.grow(world.genesis, 10)
-    const sim = new Simulation(world, true)
+    const sim = new Simulation(world, { light: true })
     sim.join('a', 'honest', tip)
     expectLiveOn(sim, tip)
     const next = world.grow(tip, 1)
@@ -394,93 +393,10 @@ describe('the planner of a light node', () => {
     for (const light of [true, false]) {
       const world = new World()
       const tip = world.grow(world.genesis, 100)
-      const sim = new Simulation(world, light)
-      sim.join('a', 'honest', tip, 0, 'light')
+      const sim = new Simulation(world, { light })
+      sim.join('a', 'honest', tip, 0, undefined, 'light')
       sim.until(() => sim.planner.state === 'live', 10_000)
       expect([sim.planner.state, sim.chain.head.height]).toEqual(light ? ['live', 100] : ['no-peers', 0])
     }
-  })
-})
-
-const TEMPERS: Temper[] = [
-  'honest',
-  'slow',
-  'silent',
-  'boaster',
-  'spoiler',
-  'withholder',
-  'swapper',
-  'miser',
-  'dripper',
-  'busy',
-  'breaker'
-]
-
-describe('the planner among all kinds of peers', () => {
-  const peer = fc.record({
-    temper: fc.constantFrom(...TEMPERS),
-    /** Which branch, and how much of it. */
-    branch: fc.nat(2),
-    part: fc.integer({ min: 1, max: 10 }),
-    joins: fc.nat(30_000),
-    leaves: fc.option(fc.nat(60_000), { nil: undefined }),
-    /** Moves on to the end of its branch; serves only what is near it. */
-    grows: fc.option(fc.nat(60_000), { nil: undefined }),
-    shrinks: fc.option(fc.nat(60_000), { nil: undefined })
-  })
-  const setting = fc.record({
-    lengths: fc.tuple(
-      fc.integer({ min: 1, max: 700 }),
-      fc.integer({ min: 1, max: 700 }),
-      fc.integer({ min: 1, max: 60 })
-    ),
-    forks: fc.tuple(fc.nat(300), fc.nat(300)),
-    peers: fc.array(peer, { maxLength: 7 }),
-    anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
-  })
-
-  it.each([
-    ['with all blocks', false],
-    ['with headers alone', true]
-  ])('ends live at the best honest head %s, and charges only liars', (_name, light) => {
-    fc.assert(
-      fc.property(setting, ({ lengths, forks, peers, anchor }) => {
-        const world = new World()
-        const main = world.path(world.grow(world.genesis, lengths[0]))
-        const tips = [
-          main.at(-1)!,
-          world.grow(main[Math.min(forks[0], main.length - 1)]!, lengths[1]),
-          world.grow(main[Math.min(forks[1], main.length - 1)]!, lengths[2])
-        ]
-        const sim = new Simulation(world, light)
-        // one peer stays to the end and serves everything of its branch; all others may do anything
-        const staying = tips[anchor.branch]!
-        sim.join('anchor', anchor.temper, staying)
-        peers.forEach(({ temper, branch, part, joins, leaves, grows, shrinks }, i) => {
-          const id = `${i}-${temper}`
-          const path = world.path(tips[branch]!)
-          const tip = path[Math.max(1, Math.floor(((path.length - 1) * part) / 10))] ?? world.genesis
-          // light peers have headers as good as any
-          sim.at(joins, () => sim.join(id, temper, tip, 0, light && i % 2 === 1 ? 'light' : 'full'))
-          if (grows != null) sim.at(joins + grows, () => sim.move(id, tips[branch]!))
-          if (shrinks != null)
-            sim.at(joins + shrinks, () => sim.peers.has(id) && sim.move(id, sim.peers.get(id)!.tip, tip.height))
-          if (leaves != null) sim.at(joins + leaves, () => sim.peers.has(id) && sim.leave(id))
-        })
-        sim.until(() => false, 100_000)
-        const honest = [...sim.peers.values()].filter(
-          ({ temper, lowest }) => lowest === 0 && ['honest', 'slow', 'breaker'].includes(temper)
-        )
-        const best = BigInt(Math.max(Number(staying.work), ...honest.map(({ tip }) => Number(tip.work))))
-        const done = sim.until(() => sim.planner.state === 'live' && sim.chain.head.work >= best, 600_000)
-        const where = `${sim.planner.state} (${sim.planner.reason}) at ${sim.chain.head.work} of ${best}`
-        expect(done, where).toBe(true)
-        for (const id of sim.charged.keys()) expect(LIARS, `${id} was charged`).toContain(id.split('-')[1])
-        expect(sim.mostInFlight).toBeLessThanOrEqual(2)
-        expect(sim.planner.window.held).toBe(0)
-        if (light) expect([sim.states.includes('bodies'), sim.charged.size]).toEqual([false, 0])
-      }),
-      { numRuns: 150 }
-    )
   })
 })

@@ -171,12 +171,31 @@ describe('headers', () => {
     await chain.addBlocks(side.map(({ bytes }) => bytes))
     const { connection } = await pair({ chain })
     const stop = side.at(-1)!.hash
-    const answer = await ask(chain, connection, headers([chain.genesis.hash], 4, stop))
+    const answer = await ask(chain, connection, headers([chain.hashAt(20)!, chain.genesis.hash], 4, stop))
     expect(answer.items).toEqual(side.slice(0, 4).map(({ headerBytes }) => headerBytes))
     expect(answer.more).toBe(true)
     const rest = await ask(chain, connection, headers([side[3]!.hash, chain.genesis.hash], 4, stop))
     expect(rest.items).toEqual(side.slice(4).map(({ headerBytes }) => headerBytes))
     expect(rest.more).toBe(false)
+  })
+
+  it('of a branch that leaves the head chain above what the asker has link to what he has', async () => {
+    const chain = await chainOf(30)
+    const side = buildChain(rules, chain.locate(chain.hashAt(20)!)!, 6, () => ({ nonce: 4 }))
+    await chain.addBlocks(side.map(({ bytes }) => bytes))
+    const { connection } = await pair({ chain })
+    const stop = side.at(-1)!.hash
+    const late = await chainOf(0)
+    for (let page = 0; page < 3; page++) {
+      const { items, more } = await ask(chain, connection, headers(late.locator(), 9, stop))
+      expect(items).toHaveLength(page < 2 ? 9 : 8)
+      expect(more).toBe(page < 2)
+      expect((await late.addHeaders(items)).verdict).toEqual({ result: 'accept' })
+    }
+    expect(late.has(stop)).toBe('header')
+    // who is beyond the fork already gets the branch alone
+    const beyond = await ask(chain, connection, headers([chain.hashAt(28)!, chain.genesis.hash], 9, stop))
+    expect(beyond.items).toEqual(side.map(({ headerBytes }) => headerBytes))
   })
 
   it('are not found for a locator of strangers or an unknown stop', async () => {

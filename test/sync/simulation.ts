@@ -1,7 +1,9 @@
 import { ACCEPT, ignore, reject, type Verdict } from '../../dist/src/chain/verdict.js'
 import { toHex } from '../../dist/src/hex.js'
 import type { Action } from '../../dist/src/sync/action.js'
+import { STALLED_MS, WINDOW_BLOCKS, WINDOW_BYTES } from '../../dist/src/sync/limit.js'
 import { Planner } from '../../dist/src/sync/planner.js'
+import { report } from '../../dist/src/sync/report.js'
 import type { ChainView, Place } from '../../dist/src/sync/source.js'
 
 /** A block of the model: its hash is its number. */
@@ -209,9 +211,18 @@ export type Temper =
   | 'busy'
   /** Ends its streams half-way. */
   | 'breaker'
+  /** Headers of another world, which link to nothing here. */
+  | 'stranger'
 
 /** Tempers that a peer is charged for; what others do may be bad luck. */
-export const LIARS = new Set<Temper>(['spoiler', 'swapper'])
+export const LIARS = new Set<Temper>(['spoiler', 'swapper', 'stranger'])
+
+/** A link that all answers of a peer share. */
+export interface Pace {
+  /** Before the first of an answer. */
+  firstMs: number
+  bytesPerMs: number
+}
 
 export interface SimulatedPeer {
   id: string
@@ -219,7 +230,22 @@ export interface SimulatedPeer {
   tip: Block
   lowest: number
   role: 'full' | 'light'
+  pace?: Pace | undefined
+  /** Its link has sent all that it was given by then. */
+  freeAt: number
 }
+
+export interface SimulationInit {
+  /** The planner is that of a light node. @default false */
+  light?: boolean
+  bodyBytes?: number
+  /** How often the chain's events get lost, 0 to 1. */
+  deafness?: number
+  random?: () => number
+}
+
+/** How often sync looks again although nothing happened. */
+const WATCHDOG_MS = 1_000
 
 /** Peers, a network and a clock turned by hand around one planner. */
 export class Simulation {
@@ -234,17 +260,25 @@ export class Simulation {
   readonly asked = new Map<string, number>()
   readonly #events: { at: number; run: () => void }[] = []
   readonly #open = new Map<number, string>()
+  /** What came of the planner's doing, and when. */
+  #gains = 0
+  #gainedAt = this.time
+  #received = 0
+  /** A branch given up is a step forward too. */
+  #parks = 0
+  #importing = false
 
   constructor(
     readonly world: World,
-    light = false
+    readonly init: SimulationInit = {}
   ) {
+    const light = init.light ?? false
     this.chain = new ModelChain(world, light)
     this.planner = new Planner(this.chain, () => this.time, light)
   }
 
-  join(id: string, temper: Temper, tip: Block, lowest = 0, role: 'full' | 'light' = 'full'): void {
-    const peer = { id, temper, tip, lowest, role }
+  join(id: string, temper: Temper, tip: Block, lowest = 0, pace?: Pace, role: 'full' | 'light' = 'full'): void {
+    const peer: SimulatedPeer = { id, temper, tip, lowest, role, pace, freeAt: 0 }
     this.peers.set(id, peer)
     this.#offer(peer)
     this.#step()
@@ -284,10 +318,14 @@ export class Simulation {
     let watchdog = this.time
     while (!condition()) {
       this.#events.sort((a, b) => a.at - b.at)
-      const next = Math.min(this.#events[0]?.at ?? Number.POSITIVE_INFINITY, watchdog + 1_000, this.planner.wakeAt())
+      const due = watchdog + WATCHDOG_MS
+      const next = Math.min(this.#events[0]?.at ?? Number.POSITIVE_INFINITY, due, this.planner.wakeAt())
       if (next > end) return false
       this.time = Math.max(this.time, next)
-      if (this.time >= watchdog + 1_000) watchdog = this.time
+      if (this.time >= due) {
+        watchdog = this.time
+        this.planner.changed()
+      }
       while (this.#events.length > 0 && this.#events[0]!.at <= this.time) this.#events.shift()!.run()
       this.#step()
     }
@@ -309,9 +347,53 @@ export class Simulation {
       const actions = this.planner.evaluate()
       if (this.states.at(-1) !== this.planner.state) this.states.push(this.planner.state)
       for (const action of actions) this.#act(action)
-      if (!actions.some((action) => action.do === 'park')) return
+      if (!actions.some((action) => action.do === 'park')) break
       this.planner.changed()
     }
+    this.#watch()
+  }
+
+  /** What holds at every instant. */
+  #watch(): void {
+    const { planner, chain, time } = this
+    const { state, reason } = planner
+    const { head, target } = chain
+    const speed = { blocksPerSecond: 0, headersPerSecond: 0 }
+    const progress = { state, height: head.height, target: target.height, claimed: 0, peers: this.peers.size, ...speed }
+    const { window, sources } = report(progress, planner)
+    const where = (): string => `at ${time}: ${state} (${reason}), ${JSON.stringify({ window, sources })}`
+    const must = (what: string, holds: boolean): void => {
+      if (!holds) throw new Error(`${what} ${where()}`)
+    }
+    const gains = chain.known.size + chain.bodies.size + chain.applied.size + this.#received + this.#parks
+    if (gains !== this.#gains || (state !== 'headers' && state !== 'bodies')) this.#gainedAt = time
+    this.#gains = gains
+    must('neither progress nor a reason for', time - this.#gainedAt <= STALLED_MS + WATCHDOG_MS)
+    must('no reason', (state === 'stalled' || state === 'no-peers') === (reason != null))
+    must('idle', state !== 'idle')
+    must(
+      'no peers, though there are',
+      state !== 'no-peers' || ![...this.peers.values()].some(({ role }) => this.init.light || role === 'full')
+    )
+    must(
+      'a request is lost',
+      sources.every(({ peer, requests }) => requests === this.#requestsOf(peer))
+    )
+    must('more is asked than requests are open for', window.asked === 0 || this.#open.size > 0)
+    must('the window is too large', window.blocks <= WINDOW_BLOCKS && window.bytes <= 2 * WINDOW_BYTES)
+    must('nobody is asked, nothing imported and nobody left alone', state !== 'bodies' || this.#isBusy(sources))
+  }
+
+  #requestsOf(peer: string): number {
+    let count = 0
+    for (const asked of this.#open.values()) if (asked === peer) count++
+    return count
+  }
+
+  /** Something is under way, or there is a time to wait for. */
+  #isBusy(sources: { restMs: number; lacksFrom?: number }[]): boolean {
+    if (this.#open.size > 0 || this.#importing) return true
+    return sources.some(({ restMs, lacksFrom }) => restMs > 0 || lacksFrom != null)
   }
 
   #act(action: Action): void {
@@ -327,12 +409,17 @@ export class Simulation {
         break
       case 'import': {
         const result = this.chain.addBlocks(action.blocks.map((bytes) => this.#bodyOf(bytes)))
+        this.#importing = true
         // the chain tells that it moved before the import ends
-        this.at(1, () => this.planner.changed())
-        this.at(5, () => this.planner.imported(result))
+        this.at(1, () => this.#changed())
+        this.at(5, () => {
+          this.#importing = false
+          this.planner.imported(result)
+        })
         break
       }
       case 'park':
+        this.#parks++
         this.chain.park(action.hash)
         break
       case 'judge':
@@ -341,6 +428,11 @@ export class Simulation {
       case 'fault':
         if (action.fault !== 'quality' && action.fault !== 'none') this.charged.set(action.peer, action.reason)
     }
+  }
+
+  #changed(): void {
+    const { deafness = 0, random = () => 1 } = this.init
+    if (random() >= deafness) this.planner.changed()
   }
 
   #ask(id: number, peerId: string, answer: (peer: SimulatedPeer) => void): void {
@@ -363,8 +455,12 @@ export class Simulation {
       return
     }
     const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : 2_000
-    const blocks = path.slice(common.height + 1, common.height + 1 + count)
-    this.#later(id, peer.temper === 'slow' ? 300 : 20, () => {
+    const blocks =
+      peer.temper === 'stranger'
+        ? path.slice(common.height + 2)
+        : path.slice(common.height + 1, common.height + 1 + count)
+    const ms = this.#send(peer, peer.temper === 'slow' ? 300 : 20, blocks.length * 100)
+    this.#later(id, ms, () => {
       const { added, verdict, last } = this.chain.addHeaders(blocks)
       this.planner.headers(id, { count: blocks.length, bytes: blocks.length * 100, added, verdict, last })
       if (this.#open.has(id)) this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
@@ -409,13 +505,24 @@ export class Simulation {
         const body = this.#body(block!, peer.temper !== 'spoiler')
         return { key: block!.key, bytes: body.bytes }
       })
-      at += slow ? 500 : 2
-      this.#later(id, at, () => this.planner.bodies(id, page))
+      at = peer.pace == null ? at + (slow ? 500 : 2) : this.#send(peer, at, page.length * page[0]!.bytes.length)
+      this.#later(id, at, () => {
+        this.#received += page.length
+        this.planner.bodies(id, page)
+      })
     }
     this.#end(id, at + 1, () => {
       if (broken) this.planner.failed(id, { name: 'TruncatedError' })
       else this.planner.done(id, have < wanted.length)
     })
+  }
+
+  /** When it is all sent: after `ms` at the earliest, and after all that was given to its link before. */
+  #send(peer: SimulatedPeer, ms: number, bytes: number): number {
+    const { pace } = peer
+    if (pace == null) return ms
+    peer.freeAt = Math.max(peer.freeAt, this.time + pace.firstMs) + bytes / pace.bytesPerMs
+    return peer.freeAt - this.time
   }
 
   #later(id: number, ms: number, run: () => void): void {
@@ -436,7 +543,7 @@ export class Simulation {
   }
 
   #body(block: Block, good: boolean): Body {
-    const bytes = new Uint8Array(300)
+    const bytes = new Uint8Array(this.init.bodyBytes ?? 300)
     new DataView(bytes.buffer).setUint32(0, block.id)
     bytes[4] = good ? 1 : 0
     return { block, good, bytes }

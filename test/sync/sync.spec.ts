@@ -3,16 +3,9 @@ import type { SyncProgress } from 'blockwire/sync'
 import { buildBlock, buildChain, type TestTx, testRules, until } from 'blockwire/testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { compareBytes } from '../../dist/src/hex.js'
-import { chainOf, extend, type Host, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
+import { chainOf, copyOf, extend, type Host, host, join, liveAt, rules, stopAll, type TestChain } from './hosts.js'
 
 afterEach(stopAll)
-
-/** Another node's copy of a chain. */
-async function copyOf(chain: TestChain): Promise<TestChain> {
-  const copy = await chainOf(0)
-  for await (const page of chain.blocks(1, chain.head.height)) await copy.addBlocks(page)
-  return copy
-}
 
 /** Puts the same blocks on several chains. */
 async function grow(chains: TestChain[], count: number): Promise<void> {
