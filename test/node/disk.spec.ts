@@ -11,7 +11,7 @@ afterEach(() => {
 })
 
 /** The methods that write, which its type leaves out. */
-type Writes = Record<'_put' | '_del' | '_batch', () => Promise<void>>
+type Writes = Record<'_put' | '_del' | '_batch', () => Promise<void>> & { _chainedBatch(): object }
 
 describe('a full disk', () => {
   it('stops the chain, which says so, but not the network', async () => {
@@ -25,6 +25,9 @@ describe('a full disk', () => {
     for (const name of ['_put', '_del', '_batch'] as const) {
       vi.spyOn(ClassicLevel.prototype as unknown as Writes, name).mockRejectedValue(new Error('no space left'))
     }
+    vi.spyOn(ClassicLevel.prototype as unknown as Writes, '_chainedBatch').mockImplementation(() => {
+      throw new Error('no space left')
+    })
     const { bytes } = buildBlock(rules, node.chain.head)
     expect(await node.chain.add(bytes)).toMatchObject({ result: 'ignore', reason: 'error' })
     expect(errors).toEqual(['StoreWriteError'])
