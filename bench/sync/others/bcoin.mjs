@@ -64,8 +64,7 @@ async function open(dir) {
 
 /** It wants to know its port before it listens. */
 async function freePort() {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
+  const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   server.close()
