@@ -38,7 +38,11 @@ export async function linear(bench) {
     { ...LINEAR, metric: 'dearest length by cheapest', unit: 'x' },
     Object.fromEntries(WHO.map((who) => [who, [Math.max(...times[who]) / Math.min(...times[who])]]))
   )
-  remark(spread, `us a block of ${lengths.join(', ')}: ${times.blockwire.map((us) => us.toFixed(1)).join(', ')}`)
+  // on a machine that does other things too, CPU time tells more
+  const cpus = lengths.map(
+    (length) => (median(samples[`blockwire ${length}`].map(({ client }) => client.cpu)) / length) * 1e6
+  )
+  remark(spread, `us a block of ${lengths.join(', ')}: ${fixed(times.blockwire)}; CPU of the client: ${fixed(cpus)}`)
   const longest = /** @type {number} */ (lengths.at(-1))
   const memory = rss({ ...LINEAR, metric: `RSS of the client, ${longest} blocks` }, samples, longest)
   for (const one of [...lines, spread, memory]) remark(one, `blocks of ${bytes} B`)
@@ -116,4 +120,9 @@ function rss(what, samples, length) {
     { ...what, unit: 'MB', better: 'lower' },
     Object.fromEntries(WHO.map((who) => [who, samples[`${who} ${length}`].map(({ client }) => client.rss / 1e6)]))
   )
+}
+
+/** @param {number[]} values */
+function fixed(values) {
+  return values.map((value) => value.toFixed(1)).join(', ')
 }
