@@ -1,6 +1,7 @@
 // Brings what the library is compared with: a package of its own in others/, installed when it is first needed.
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const HOME = new URL('others/', import.meta.url)
@@ -33,17 +34,21 @@ export async function missing(names, { quick, say }) {
   if (absent.length > 0 && !quick) {
     const list = Object.entries(VERSIONS).map(([name, version]) => `${name}@${version}`)
     say(`installing ${list.join(' and ')} from npm into bench/sync/others, once`)
-    why = (await install()) ?? 'npm left it out'
+    why = (await install()) ?? 'npm left it out and did not say why'
     absent = names.filter((name) => !isHere(name))
     for (const name of absent) say(`${name} cannot be installed: ${why}`)
   }
   return new Map(absent.map((name) => [name, why]))
 }
 
-/** @returns {Promise<string | undefined>} Why it failed. */
+/** What npm says of a package that it cannot get, and of anything else that stops it. */
+const TROUBLE = [/^npm (?:error|ERR!) (?!code )(\S.*)/, /^npm http fetch (GET [45].*|GET .* failed with .*)/]
+
+/** @returns {Promise<string | undefined>} Why some of it may not be there. */
 async function install() {
-  // No scripts: they would build native parts, which those of hypercore bring built, and those of bcoin can do without.
-  const npm = spawn('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+  // No scripts: they would build native parts, which hypercore's packages bring built, and bcoin's can do without.
+  // Both are optional to each other, so that npm does not say by itself why one is missing.
+  const npm = spawn('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=http'], {
     cwd: fileURLToPath(HOME),
     stdio: ['ignore', 'ignore', 'pipe'],
     // npm's settings of the script that started us (workspace, prefix) must not leak into this install
@@ -53,16 +58,15 @@ async function install() {
     shell: process.platform === 'win32',
     timeout: INSTALL_MS
   })
-  let errors = ''
-  npm.stderr.setEncoding('utf8').on('data', (text) => {
-    errors = (errors + text).slice(-2_000)
+  /** @type {string | undefined} */
+  let why
+  createInterface({ input: npm.stderr }).on('line', (line) => {
+    why ??= TROUBLE.map((pattern) => pattern.exec(line)?.[1]).find(Boolean)
   })
   return await new Promise((resolve) => {
     npm.on('error', (err) => resolve(err.message))
     npm.on('close', (code, signal) => {
-      if (code === 0) return resolve(undefined)
-      const [first] = errors.split('\n').filter((line) => /^npm (error|ERR!) \S/.test(line) && !/code /.test(line))
-      resolve(`npm ci ended with ${signal ?? code}: ${first ?? errors.trim()}`)
+      resolve(why ?? (code === 0 ? undefined : `npm ci ended with ${signal ?? code}`))
     })
   })
 }
