@@ -11,9 +11,16 @@ import { mined, rulesOf } from './chain.mjs'
 /** Blocks, and bytes of them, in one import while a chain is built. */
 const CHUNK = 5_000
 const CHUNK_BYTES = 32e6
-const TELL_BLOCKS = 100_000
+const TELL_MS = 10_000
 /** What a chain on disk depends on: the blocks, and how they are stored. */
 const SOURCES = ['chain.mjs', '../../dist/src/chain', '../../dist/src/pow', '../../dist/src/data-dir.js']
+
+/** A folder for each copy of this project: they may differ in how a chain is stored, and be measured at the same time. */
+const HERE = createHash('sha256')
+  .update(import.meta.url)
+  .digest('hex')
+  .slice(0, 8)
+const CACHE = join(tmpdir(), `blockwire-bench-${HERE}`)
 
 /**
  * @typedef {object} Stored
@@ -27,12 +34,11 @@ const SOURCES = ['chain.mjs', '../../dist/src/chain', '../../dist/src/pow', '../
  *
  * @param {string} key Of the cache.
  * @param {string[]} sources Files and folders, relative to this file.
- * @param {string | undefined} home The cache. @default a folder under the system's temporary directory
+ * @param {string | undefined} cache @default a folder under the system's temporary directory
  * @param {(dir: string) => Promise<{ head: string, bytes: number }>} make
  * @returns {Promise<Stored>}
  */
-export async function stored(key, sources, home, make) {
-  const cache = home ?? join(tmpdir(), 'blockwire-bench')
+export async function stored(key, sources, cache = CACHE, make) {
   const place = join(cache, key)
   const print = await fingerprint(sources)
   const there = await readFile(join(place, 'made.json'), 'utf8').then(JSON.parse, () => undefined)
@@ -95,6 +101,7 @@ async function build(name, dir, count, tell) {
     /** @type {Uint8Array[]} */
     let blocks = []
     let bytes = 0
+    let told = performance.now()
     for (const block of mined(name, chain.genesis, count)) {
       bytes = block.length
       blocks.push(block)
@@ -103,7 +110,10 @@ async function build(name, dir, count, tell) {
       const { verdict } = await chain.addBlocks(blocks)
       if (verdict.result !== 'accept') throw new Error(`the chain refuses its own block: ${JSON.stringify(verdict)}`)
       blocks = []
-      if (height % TELL_BLOCKS === 0 && height < count) tell(`${height} mined`)
+      if (performance.now() - told > TELL_MS) {
+        told = performance.now()
+        tell(`  ${height} of ${count} blocks`)
+      }
     }
     const head = toHex(chain.head.hash)
     if (chain.head.height !== count) throw new Error(`head is ${chain.head.height}, not ${count}`)
