@@ -7,7 +7,7 @@ import { interleave } from '../rounds.mjs'
 import { download } from './pair.mjs'
 import { chainOf, copyOf } from './store.mjs'
 
-const READY_MS = 60_000
+const READY_MS = 120_000
 const KIND = '300B'
 /** Enough that the first wait for a silent peer, 2 s, is not most of it. */
 const BLOCKS = 300_000
