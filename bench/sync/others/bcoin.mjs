@@ -16,7 +16,7 @@ process.env.NODE_BACKEND = 'node'
 const { Block, Chain, Input, Network, Output, Pool, Script, TX } = require('bcoin')
 
 const network = Network.get('regtest')
-/** Of an output's script, near the most that Bitcoin takes: many small ones cost bcoin six times as much. */
+/** Of an output's script, near the most that Bitcoin takes: many small ones cost bcoin several times as much. */
 const SCRIPT_BYTES = 9_900
 /** Of a block without its outputs: header, count, and a coinbase; then of an output without the data of its script. */
 const BLOCK_BYTES = 80 + 1 + 62
