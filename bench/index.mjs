@@ -25,7 +25,7 @@ ${names.join('\n')}
 
 Options:
   --case NAME     one case only; may be given several times
-  --runs N        rounds (default 5)
+  --runs N        rounds (default 5, of cases that run only when named fewer)
   --json          one JSON line per case and metric
   --quick         tiny and once, to see that it works; the figures mean nothing
   --profile DIR   CPU profiles of blockwire's processes are left there (sync)
@@ -70,19 +70,27 @@ if (name == null || !Object.hasOwn(BENCHES, name)) {
   fail(`${name == null ? 'Name a benchmark' : `There is no benchmark '${name}'`}:\n${names.join('\n')}`)
 }
 if (rest.length > 0) fail(`One benchmark at a time, not also '${rest.join(' ')}'`)
-const runs = Number(values.runs ?? (values.quick ? 1 : 5))
-if (!Number.isInteger(runs) || runs < 1 || runs > 1_000) fail(`--runs ${values.runs} is not an integer from 1 to 1000`)
-
-const { cases, measure } = await BENCHES[/** @type {keyof typeof BENCHES} */ (name)].load()
-const wanted = values.case ?? cases
-const unknown = wanted.find((one) => !cases.includes(one))
-if (unknown != null) fail(`${name} has no case '${unknown}': ${cases.join(', ')}`)
-
-const tell = (/** @type {string} */ text) => {
-  if (!values.json) console.error(`  ${text}`)
+const rounds = values.runs == null ? undefined : Number(values.runs)
+if (rounds != null && (!Number.isInteger(rounds) || rounds < 1 || rounds > 1_000)) {
+  fail(`--runs ${values.runs} is not an integer from 1 to 1000`)
 }
+
+/** @type {{ cases: string[], named?: Record<string, number>, measure(name: string, options: object): Promise<import('./report.mjs').Line[]> }} */
+const { cases, named = {}, measure } = await BENCHES[/** @type {keyof typeof BENCHES} */ (name)].load()
+const wanted = values.case ?? cases
+const known = [...cases, ...Object.keys(named)]
+const unknown = wanted.find((one) => !known.includes(one))
+if (unknown != null) fail(`${name} has no case '${unknown}': ${known.join(', ')}`)
+
+/** What people must know though they asked for JSON alone. */
+const say = (/** @type {string} */ text) => console.error(`  ${text}`)
+const quiet = (/** @type {string} */ _text) => {}
+const { quick, profile: profiles } = values
 for (const one of wanted) {
-  for (const line of await measure(one, { runs, quick: values.quick, profiles: values.profile, tell })) {
+  const runs = rounds ?? (quick ? 1 : (named[one] ?? 5))
+  // what runs for long tells how far it is in any case
+  const tell = values.json && !Object.hasOwn(named, one) ? quiet : say
+  for (const line of await measure(one, { runs, quick, profiles, tell, say })) {
     console.log(values.json ? JSON.stringify(line) : table(line))
   }
 }

@@ -68,6 +68,29 @@ export function bar(line, other, wanted) {
   remark(line, `bar ${wanted} x ${other}: ${met ? 'met' : 'MISSED'} (${ratio.toFixed(2)})`)
 }
 
+/**
+ * As `bar`, for the figure itself.
+ *
+ * @param {Line} line @param {number} wanted
+ */
+export function goal(line, wanted) {
+  const met = line.better === 'higher' ? line.blockwire >= wanted : line.blockwire <= wanted
+  remark(line, `bar ${shown(wanted)} ${line.unit}: ${met ? 'met' : 'MISSED'} (${shown(line.blockwire)})`)
+}
+
+/**
+ * Says of each peer that could not be measured why.
+ *
+ * @param {Line} line @param {Map<string, string>} lost
+ */
+export function excuse(line, lost) {
+  for (const [name, why] of lost) {
+    // what a process wrote before it died is long: its error is what counts
+    const short = (/^.*\bError\b.*$/m.exec(why)?.[0] ?? why).replace(/\s+/g, ' ').trim().slice(0, 300)
+    remark(line, `${name} not measured: ${short}`)
+  }
+}
+
 /** @param {Line} line @returns {string} Several lines for people. */
 export function table(line) {
   const rows = Object.entries({ blockwire: line.blockwire, limit: line.limit, ...line.peers }).map(([name, value]) => {

@@ -1,6 +1,8 @@
 // The frozen prototype: ranges asked for ahead, frames gathered into 64 KiB sends, one SHA-256 a block, LevelDB on both sides. It
 // checks length, number and hash of a block and nothing else, so it is what a sync can approach, not what one can be.
 import { hash } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
 import { ClassicLevel } from 'classic-level'
 import { asked, role, spent, tell } from '../child.mjs'
@@ -23,6 +25,7 @@ function keyOf(number) {
 
 /** @param {string} dir @param {object} options @returns {Promise<ClassicLevel<Buffer, Uint8Array>>} */
 async function open(dir, options) {
+  await mkdir(dir, { recursive: true })
   const db = new ClassicLevel(dir, { keyEncoding: 'buffer', valueEncoding: 'view', compression: false, ...options })
   await db.open()
   return /** @type {any} */ (db)
@@ -142,13 +145,19 @@ async function download({ dir, addresses, blocks, bytes }) {
   await done
   write()
   while (writes.size > 0) await Promise.all(writes)
-  await tell({ seconds: (performance.now() - from) / 1_000, ...spent(begin) })
+  const sample = { seconds: (performance.now() - from) / 1_000, ...spent(begin) }
   await node.stop()
   await db.close()
+  return sample
 }
 
 // imported for `fill`, or run as a child
 if (process.argv[1]?.endsWith('limit.mjs')) {
   const { role: part, config } = role()
-  await (part === 'server' ? serve(config) : download(config))
+  if (part === 'server') await serve(config)
+  else {
+    const { warm = 0, dir } = config
+    if (warm > 0) await download({ ...config, dir: join(dir, 'warm'), blocks: warm })
+    await tell(await download({ ...config, dir: join(dir, 'measured') }))
+  }
 }
