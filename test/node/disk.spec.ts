@@ -11,7 +11,9 @@ afterEach(() => {
 })
 
 /** The methods that write, which its type leaves out. */
-type Writes = Record<'_put' | '_del' | '_batch', () => Promise<void>>
+type Writes = Record<'_put' | '_del' | '_batch', () => Promise<void>> & {
+  _chainedBatch(): { _write(): Promise<void> }
+}
 
 describe('a full disk', () => {
   it('stops the chain, which says so, but not the network', async () => {
@@ -22,9 +24,16 @@ describe('a full disk', () => {
     const errors: string[] = []
     node.chain.addEventListener('error', ({ detail }) => errors.push(detail.name))
     await until('the peer', () => node.status.peers.size === 1)
+    const disk = ClassicLevel.prototype as unknown as Writes
     for (const name of ['_put', '_del', '_batch'] as const) {
-      vi.spyOn(ClassicLevel.prototype as unknown as Writes, name).mockRejectedValue(new Error('no space left'))
+      vi.spyOn(disk, name).mockRejectedValue(new Error('no space left'))
     }
+    const { _chainedBatch: chained } = disk
+    vi.spyOn(disk, '_chainedBatch').mockImplementation(function (this: Writes) {
+      const batch = chained.call(this)
+      batch._write = () => Promise.reject(new Error('no space left'))
+      return batch
+    })
     const { bytes } = buildBlock(rules, node.chain.head)
     expect(await node.chain.add(bytes)).toMatchObject({ result: 'ignore', reason: 'error' })
     expect(errors).toEqual(['StoreWriteError'])
