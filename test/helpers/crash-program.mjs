@@ -20,17 +20,38 @@ function isOfChain(written) {
   return !(key instanceof Uint8Array ? key[0] === 0x21 : String(key).startsWith('!'))
 }
 
+/** Does a write, unless it is the one that kills us. */
+function counted(key, write) {
+  if (!counting || !isOfChain(key) || ++writes !== at) return write()
+  if (moment === 'before') die()
+  const written = write()
+  if (moment === 'during') die()
+  return written.then(die)
+}
+
 // all sublevels write through these
 for (const name of ['put', 'del', 'batch', 'clear']) {
   const write = ClassicLevel.prototype[name]
   ClassicLevel.prototype[name] = function (...args) {
-    if (name === 'batch' && args.length === 0) throw new Error('a chained batch would not be counted')
-    if (!counting || !isOfChain(args[0]) || ++writes !== at) return write.apply(this, args)
-    if (moment === 'before') die()
-    const written = write.apply(this, args)
-    if (moment === 'during') die()
-    return written.then(die)
+    return name === 'batch' && args.length === 0
+      ? chained(write.call(this))
+      : counted(args[0], () => write.apply(this, args))
   }
+}
+
+/** A batch that is filled bit by bit counts when it is written. */
+function chained(batch) {
+  let first
+  for (const name of ['put', 'del']) {
+    const add = batch[name]
+    batch[name] = (key, ...rest) => {
+      first ??= key
+      return add.call(batch, key, ...rest)
+    }
+  }
+  const write = batch.write
+  batch.write = (...args) => counted(first, () => write.apply(batch, args))
+  return batch
 }
 
 const say = (event) => writeSync(1, `${JSON.stringify(event)}\n`)
