@@ -24,13 +24,33 @@ function isOfChain(written) {
 for (const name of ['put', 'del', 'batch', 'clear']) {
   const write = ClassicLevel.prototype[name]
   ClassicLevel.prototype[name] = function (...args) {
-    if (name === 'batch' && args.length === 0) throw new Error('a chained batch would not be counted')
-    if (!counting || !isOfChain(args[0]) || ++writes !== at) return write.apply(this, args)
-    if (moment === 'before') die()
-    const written = write.apply(this, args)
-    if (moment === 'during') die()
-    return written.then(die)
+    if (name === 'batch' && args.length === 0) return counted(write.apply(this, args))
+    return one(args[0], () => write.apply(this, args))
   }
+}
+
+/** A chained batch, which is one write however many calls it takes. */
+function counted(batch) {
+  let first
+  for (const name of ['put', 'del']) {
+    const add = batch[name]
+    batch[name] = (key, ...rest) => {
+      first ??= key
+      return add.call(batch, key, ...rest)
+    }
+  }
+  const { write } = batch
+  batch.write = (...args) => one(first, () => write.apply(batch, args))
+  return batch
+}
+
+/** Does one write, unless it is the last. */
+function one(what, write) {
+  if (!counting || !isOfChain(what) || ++writes !== at) return write()
+  if (moment === 'before') die()
+  const written = write()
+  if (moment === 'during') die()
+  return written.then(die)
 }
 
 const say = (event) => writeSync(1, `${JSON.stringify(event)}\n`)
