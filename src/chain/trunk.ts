@@ -32,6 +32,7 @@ export class Trunk<Header> {
 
   push(entry: Entry<Header>): void {
     entry.main = entry.body = entry.complete = true
+    entry.at.bytes = undefined
     this.#entries.push(entry)
   }
 

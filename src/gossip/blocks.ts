@@ -100,7 +100,6 @@ class BlocksService implements Blocks, Startable {
     const sync = sibling(this.#components)
     if (sync != null) this.#searches = new Searches(sync, (missing) => this.#connect(missing), this.#log)
     this.#started = true
-    this.#chain.addEventListener('block', this.#onBlock)
     this.#chain.addEventListener('head', this.#onChange)
     this.#chain.addEventListener('target', this.#onChange)
     // kept over a restart: leaving it would make peers shun us for 10 s
@@ -113,7 +112,6 @@ class BlocksService implements Blocks, Startable {
 
   stop(): void {
     this.#started = false
-    this.#chain.removeEventListener('block', this.#onBlock)
     this.#chain.removeEventListener('head', this.#onChange)
     this.#chain.removeEventListener('target', this.#onChange)
     this.#cancelTimer()
@@ -255,11 +253,7 @@ class BlocksService implements Blocks, Startable {
     this.#schedule()
   }
 
-  readonly #onBlock = (event: CustomEvent<{ hash: Uint8Array }>): void => {
-    if (this.#orphans.size > 0) this.#connect(toHex(event.detail.hash))
-  }
-
-  /** Side branches and headers have no event of their own. */
+  /** The head moved over blocks that are waited for, or a header came; side branches have no event of their own. */
   readonly #onChange = (): void => {
     for (const parent of this.#orphans.parents()) this.#connect(parent)
   }
