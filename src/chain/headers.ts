@@ -3,6 +3,7 @@ import type { Entry } from './entry.js'
 import { followTarget } from './header-head.js'
 import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
+import { cut } from './slab.js'
 import { admitDeep, reviewSplit } from './split.js'
 import { assess, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
@@ -35,10 +36,17 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   let top: Entry<Header> | undefined
   let since = performance.now()
   makeRoom(core, list.length)
-  const page = together(list)
-  const hashes = core.inspector.hashes(page)
-  for (const [i, own] of page.entries()) {
-    const named = core.inspector.header(own, hashes[i])
+  const hashes = core.inspector.hashes(list)
+  for (const [i, bytes] of list.entries()) {
+    const hash = hashes[i]
+    const here = hash == null ? undefined : core.tree.get(hash)
+    if (here != null && here.invalid == null) {
+      result.last = here.at
+      top = undefined
+      continue
+    }
+    const own = kept(bytes)
+    const named = core.inspector.header(own, hash == null ? undefined : kept(hash))
     if (!('hash' in named)) {
       result.verdict = named
       break
@@ -93,15 +101,9 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   return result
 }
 
-/** Own copies of what came: it may be views of a stream's memory. */
-function together(list: Uint8Array[]): Uint8Array[] {
-  let size = 0
-  for (const { length } of list) size += length
-  const whole = new Uint8Array(size)
-  let at = 0
-  return list.map((bytes) => {
-    whole.set(bytes, at)
-    at += bytes.length
-    return whole.subarray(at - bytes.length, at)
-  })
+/** A copy that holds no more than a slab: what came may be a view of a stream's memory, and one header of a page may be all that is new. */
+function kept(bytes: Uint8Array): Uint8Array {
+  const copy = cut(bytes.length)
+  copy.set(bytes)
+  return copy
 }

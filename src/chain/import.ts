@@ -33,8 +33,9 @@ export interface AddOptions {
 /** Most of one atomic batch: one is written while the next is checked. */
 const BATCH_BYTES = 4 * 1_048_576
 const BATCH_BLOCKS = 512
-/** Blocks taken apart together. */
+/** Blocks taken apart together, about: what a liar put into them is looked at only then. */
 const OPEN_BLOCKS = 64
+const OPEN_BYTES = 1_048_576
 /** How long to work before others have a turn of the event loop. */
 const SLICE_MS = 2
 
@@ -163,18 +164,29 @@ export class Importer<Header extends BaseHeader, Tx> {
         if (written) stored += size
         return written
       })
+      // whoever awaits it hears of it, perhaps only after a turn of the event loop
+      writing.catch(() => {})
       advance = new Advance(core, advance)
       return true
     }
-    const settled = async (): Promise<boolean> => (await flush()) && (await writing)
+    const settled = async (): Promise<boolean> => {
+      if (!((await flush()) && (await writing))) return false
+      // what comes now may make side branches of them, which stay
+      fresh.length = 0
+      return true
+    }
     const failed = (verdict: Verdict): ImportResult => ({ verdict, added: stored, index: stored })
     const unwritten = (): ImportResult => failed(ignore('error', 'the blocks could not be written'))
     try {
       let opened: Array<Piece<Header, Tx> | Verdict> = []
+      let from = 0
       for (const [n, bytes] of blocks.entries()) {
         const top = advance.top
-        if (n % OPEN_BLOCKS === 0) opened = this.#open(blocks.slice(n, n + OPEN_BLOCKS), top)
-        const done = this.#append(advance, opened[n % OPEN_BLOCKS]!, top, fresh)
+        if (n === from + opened.length) {
+          from = n
+          opened = this.#open(blocks, n, top)
+        }
+        const done = this.#append(advance, opened[n - from]!, top, fresh)
         if (!(isPromise(done) ? await done : done)) {
           if (!(await settled())) return unwritten()
           const verdict = await this.add(bytes, own)
@@ -196,16 +208,21 @@ export class Importer<Header extends BaseHeader, Tx> {
       }
       if (!(await settled())) return unwritten()
     } finally {
-      await writing
+      await writing.catch(() => false)
       core.tree.removeAll(fresh)
     }
     return (await reorganise(core, own)) ? { verdict: ACCEPT, added: stored } : { ...unwritten(), added: stored }
   }
 
   /** Takes the next blocks apart, most of which are those whose headers are here already. */
-  #open(blocks: Uint8Array[], top: Entry<Header>): Array<Piece<Header, Tx> | Verdict> {
+  #open(blocks: Uint8Array[], from: number, top: Entry<Header>): Array<Piece<Header, Tx> | Verdict> {
     const { tree, inspector } = this.#core
-    return inspector.openAll(blocks, (n) => tree.pathAt(top.at.height + 1 + n)?.at)
+    let to = from
+    for (let bytes = 0; to < blocks.length && to - from < OPEN_BLOCKS; to++) {
+      bytes += blocks[to]!.length
+      if (bytes > OPEN_BYTES && to > from) break
+    }
+    return inspector.openAll(blocks.slice(from, to), (n) => tree.pathAt(top.at.height + 1 + n)?.at)
   }
 
   /** Applies a block that extends the batch. False when it does not, or is not good: then it goes the long way, alone. */

@@ -1,5 +1,5 @@
 import { equalBytes } from '../hex.js'
-import { nodeHash } from './merkle.js'
+import { merkleRoot, nodeHash } from './merkle.js'
 
 /** That a leaf is in a tree. */
 export interface MerkleProof {
@@ -21,16 +21,10 @@ export function merkleProof(leaves: Uint8Array[], index: number): Uint8Array[] {
   if (!Number.isInteger(index) || index < 0 || index >= leaves.length)
     throw new RangeError(`leaf ${index} of ${leaves.length}`)
   const path: Uint8Array[] = []
-  let level = leaves
-  for (let at = index; level.length > 1; at >>= 1) {
-    const beside = level[at ^ 1]
-    if (beside != null) path.push(beside)
-    const above: Uint8Array[] = []
-    for (let i = 0; i < level.length; i += 2) {
-      const right = level[i + 1]
-      above.push(right == null ? level[i]! : nodeHash(level[i]!, right))
-    }
-    level = above
+  // each step is the root of the leaves below what stands beside
+  for (let width = 1; width < leaves.length; width *= 2) {
+    const from = (Math.floor(index / width) ^ 1) * width
+    if (from < leaves.length) path.push(merkleRoot(leaves.slice(from, from + width)))
   }
   return path
 }

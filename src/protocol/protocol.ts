@@ -53,6 +53,8 @@ export interface RequestContext {
   connection: Connection
   /** Aborts when nobody waits for the answer any more. */
   signal: AbortSignal
+  /** To be awaited before work that the size of the answer does not tell, e.g. hashing so many bytes: it costs the peer's turns as they would. */
+  spend(bytes: number): Promise<void>
 }
 
 /**

@@ -159,7 +159,11 @@ async function answer<Req, Item>(
         // Whoever asks closes its side. Waiting for that tells us, while we answer, that it is gone or sends more than it may.
         ended = readEnd(frames, wire)
         ended.catch((err) => unwanted.abort(err))
-        const context = { peer: connection.remotePeer, connection, signal: unwanted.signal }
+        const spend = async (bytes: number): Promise<void> => {
+          client.spend(bytes)
+          await turns?.take(bytes)
+        }
+        const context = { peer: connection.remotePeer, connection, signal: unwanted.signal, spend }
         const items = handler(request, context)
         const most = limitsFor(definition, request)
         turns = serving.begin(connection.remotePeer.toString(), heldBytes(most), () => {

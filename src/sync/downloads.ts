@@ -71,7 +71,14 @@ export class Downloads {
   async #headers({ id, peer, from }: HeadersAction, asked: Asked): Promise<boolean> {
     const start = from == null ? undefined : this.chain.locate(from.hash)
     const { locator, take } = this.intake.way(this.planner.sources.get(peer), start, asked.signal)
-    const pages = this.requester.headers(asked, locator, undefined, take)
+    const pages = this.requester.headers(asked, locator, undefined, async (headers) => {
+      this.planner.taking(id, true)
+      try {
+        return await take(headers)
+      } finally {
+        this.planner.taking(id, false)
+      }
+    })
     for (;;) {
       const { done, value } = await pages.next()
       if (done) return value

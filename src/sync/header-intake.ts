@@ -17,7 +17,7 @@ export interface Taken {
 export type Take = (headers: Uint8Array[]) => Promise<Taken>
 
 /** How long to check headers before others have a turn of the event loop. */
-const SLICE_MS = 25
+const SLICE_MS = 5
 
 /** Decides by which way headers go: straight to the chain, or through presync because their chain has too little work so far. */
 export class HeaderIntake {
@@ -107,9 +107,13 @@ export class HeaderIntake {
 export async function takeBranch(chain: SyncChain, headers: Uint8Array[]): Promise<Taken> {
   const walk = lowWork(chain, headers)
   if (walk != null) {
+    let since = performance.now()
     for (const header of headers) {
       const verdict = walk.begin.add(header)
       if (verdict.result !== 'accept') return { verdict, added: 0, last: undefined }
+      if (performance.now() - since < SLICE_MS) continue
+      await new Promise((resolve) => setTimeout(resolve, 0))
+      since = performance.now()
     }
     if (!reaches(walk.begin.last, walk.threshold)) return { verdict: ignore('low-work'), added: 0, last: undefined }
   }

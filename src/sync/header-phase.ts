@@ -13,7 +13,7 @@ import {
   REST_MS
 } from './limit.js'
 import type { PresyncEnd } from './presync.js'
-import { type ChainView, type Place, type Source, shortOf } from './source.js'
+import { beats, type ChainView, type Place, type Source, shortOf } from './source.js'
 
 /** Requests for headers at once; a second begins only when the first is silent, or too slow. */
 const MAX_REQUESTS = 4
@@ -43,6 +43,8 @@ export interface HeadersAsked {
   readonly from: Place | undefined
   readonly at: number
   movedAt: number
+  /** What came is being worked on: it is not the peer who takes his time. */
+  taking: boolean
   count: number
   bytes: number
 }
@@ -62,11 +64,12 @@ export class HeaderPhase {
 
   /**
    * Whom to ask now, if anybody: trusted before doubted, who failed least, then the most claimed work; beside a request that is slow
-   * whoever is here longest.
+   * whoever is here longest. `enough`: only those who gave none yet and claim more than our target has.
    */
-  next(sources: Source[], now: number): Source | undefined {
+  next(sources: Source[], now: number, enough = false): Source | undefined {
     const busy = new Set<string>()
     for (const request of this.requests.values()) {
+      if (request.taking) return undefined
       if (now - request.movedAt < HEADERS_PATIENCE_MS && !isSlow(request, HEADERS_PATIENCE_MS, now)) return undefined
       busy.add(request.peer)
     }
@@ -74,6 +77,7 @@ export class HeaderPhase {
     let best: Source | undefined
     for (const source of sources) {
       if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
+      if (enough && (source.last != null || !beats(this.view, source.claim!, this.view.target))) continue
       if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
       if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
@@ -93,7 +97,7 @@ export class HeaderPhase {
 
   /** Is this request to be given up? */
   late(request: HeadersAsked, now: number): boolean {
-    return isSlow(request, LATE_MS, now)
+    return !request.taking && isSlow(request, LATE_MS, now)
   }
 
   ask(source: Source, id: number, now: number): Action {
@@ -105,6 +109,7 @@ export class HeaderPhase {
       from,
       at: now,
       movedAt: now,
+      taking: false,
       count: 0,
       bytes: 0
     })

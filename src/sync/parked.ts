@@ -20,6 +20,9 @@ interface Parked {
 export class ParkedBranches {
   readonly #branches = new Map<string, Parked>()
 
+  /** `release`: a body is not waited for any more, and what came of it may go. */
+  constructor(private readonly release: (slot: Slot) => void) {}
+
   get size(): number {
     return this.#branches.size
   }
@@ -28,10 +31,11 @@ export class ParkedBranches {
     const slot = new Slot(place)
     for (const source of sources) if (source.claims(place.height)) slot.deny(source.id, PARK_DENIALS)
     const tried = new Map(sources.map((source) => [source.id, { times: 1, next: now + 4 * REST_MS }]))
+    this.#forget(slot.key)
     this.#branches.set(slot.key, { slot, why, tried })
     for (const oldest of this.#branches.keys()) {
       if (this.#branches.size <= MAX_PARKED) break
-      this.#branches.delete(oldest)
+      this.#forget(oldest)
     }
   }
 
@@ -39,7 +43,7 @@ export class ParkedBranches {
   next(sources: Source[], view: ChainView, now: number): { source: Source; slot: Slot } | undefined {
     for (const [key, branch] of this.#branches) {
       const here = view.has(branch.slot.place.hash)
-      if (here !== 'header') this.#branches.delete(key)
+      if (here !== 'header') this.#forget(key)
       else if (branch.slot.state === 'wanted') {
         for (const source of sources) {
           if (!source.ready(now) || !source.claims(branch.slot.place.height)) continue
@@ -53,6 +57,13 @@ export class ParkedBranches {
       }
     }
     return undefined
+  }
+
+  #forget(key: string): void {
+    const branch = this.#branches.get(key)
+    this.#branches.delete(key)
+    // what is being imported is let go of when that is done
+    if (branch != null && branch.slot.state !== 'importing') this.release(branch.slot)
   }
 
   /** A body that has come and waits to be imported. */

@@ -28,7 +28,7 @@ export type SyncState = 'idle' | 'no-peers' | 'headers' | 'bodies' | 'live' | 's
 export class Planner {
   readonly sources = new Map<string, Source>()
   readonly window = new Window()
-  readonly parked = new ParkedBranches()
+  readonly parked = new ParkedBranches((slot) => this.window.take([slot]))
   readonly #headers: HeaderPhase
   readonly #imports: ImportStage
   readonly #credit = new Credit()
@@ -119,6 +119,14 @@ export class Planner {
     if (outcome !== 'stop') this.#out.push(outcome)
   }
 
+  /** Headers of this request are being checked, or no longer. */
+  taking(id: number, taking: boolean): void {
+    const request = this.#headers.requests.get(id)
+    if (request == null) return
+    request.taking = taking
+    request.movedAt = this.now()
+  }
+
   /** Bodies in the order in which they came. */
   bodies(id: number, blocks: Received[]): void {
     const request = this.window.requests.get(id)
@@ -198,7 +206,7 @@ export class Planner {
       this.#park(stuck.park, now, sources)
       return this.#out.splice(0)
     }
-    const source = this.#mayLead(now) ? this.#headers.next(sources, now) : undefined
+    const source = this.#headers.next(sources, now, !this.#mayLead(now))
     if (source != null) this.#out.push(this.#headers.ask(source, ++this.#ids, now))
     this.#askBodies(sources, now)
     const batch = this.#imports.next(now)

@@ -1,6 +1,7 @@
 import { MalformedError, NotFoundError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { GetBlocks, GetHeaders, GetRange, SyncRequest } from '../pb/sync.js'
+import type { RequestContext } from '../protocol/index.js'
 import { MAX_HASHES, MAX_HEADERS, MAX_LOCATOR, MAX_RANGE } from './limit.js'
 import type { SyncChain } from './port.js'
 import type { TxServer } from './tx-server.js'
@@ -22,11 +23,12 @@ export function answer(
   lowest: number,
   hashOf: (header: Uint8Array) => Uint8Array,
   { headers, blocks, range, txs, proof }: SyncRequest,
-  transactions: TxServer
+  transactions: TxServer,
+  spend: RequestContext['spend']
 ): Answered {
   if (headers != null) return answerHeaders(chain, hashOf, headers)
   if (txs != null) return transactions.txs(txs)
-  if (proof != null) return transactions.proof(proof)
+  if (proof != null) return transactions.proof(proof, spend)
   if (blocks != null) return answerBlocks(chain, blocks)
   if (range != null) return answerRange(chain, lowest, range)
   throw new MalformedError('a request for nothing')

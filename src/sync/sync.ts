@@ -179,8 +179,8 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#unserve = await protocol.serve(
       registrar,
       chain.id,
-      (request) =>
-        answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request, transactions),
+      (request, { spend }) =>
+        answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request, transactions, spend),
       {
         onFault: (peer, err) => neighbours.failed(peer, err),
         onError: (err) => this.#log.error('could not answer - %e', err),

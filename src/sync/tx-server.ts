@@ -1,6 +1,7 @@
-import { leafHash, merkleProof, splitBlock, verifyMerkleProof } from '../chain/index.js'
+import { merkleProof, splitBlock, verifyMerkleProof } from '../chain/index.js'
 import { MalformedError, NotFoundError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
+import { apart, sha256Many } from '../lanes.js'
 import { type GetProof, type GetTxs, TxProof } from '../pb/sync.js'
 import { decodeIndexes } from './indexes.js'
 import type { SyncBlock, SyncChain } from './port.js'
@@ -9,9 +10,17 @@ import { onWire } from './wire.js'
 
 /** Transactions that are handed on at once. */
 const PAGE = 256
+/** What comes before a leaf when it is hashed: RFC 6962. */
+const LEAF = 0
+
+/** See `RequestContext`. */
+type Spend = (bytes: number) => Promise<void>
+
+const FREE: Spend = async () => {}
 
 interface Opened {
   key: string
+  bytes: number
   txs: Uint8Array[]
   leaves: Uint8Array[] | undefined
 }
@@ -37,18 +46,18 @@ export class TxServer {
   }
 
   /** A transaction and its audit path. Without a block: in the first that the index names. */
-  async *proof({ block, tx }: GetProof): Answered {
+  async *proof({ block, tx }: GetProof, spend: Spend): Answered {
     checkHash(tx)
     if (block.length > 0) {
       checkHash(block)
       const at = this.chain.locate(block)
-      const proof = at == null ? undefined : await this.prove(at, tx)
+      const proof = at == null ? undefined : await this.prove(at, tx, spend)
       if (proof == null) throw new NotFoundError('no such transaction in that block here')
       yield [TxProof.encode(proof)]
       return undefined
     }
     for (const at of (await this.chain.findTx?.(tx)) ?? []) {
-      const proof = await this.prove(at, tx)
+      const proof = await this.prove(at, tx, spend)
       if (proof == null) continue
       yield [TxProof.encode(proof)]
       return undefined
@@ -57,10 +66,12 @@ export class TxServer {
   }
 
   /** Undefined when the block is not here whole, or does not hold the transaction. */
-  async prove({ hash, header }: SyncBlock, id: Uint8Array): Promise<TxProof | undefined> {
+  async prove({ hash, header }: SyncBlock, id: Uint8Array, spend: Spend = FREE): Promise<TxProof | undefined> {
     const opened = await this.#open(hash)
     if (opened == null) return undefined
-    opened.leaves ??= opened.txs.map(leafHash)
+    // the whole block is hashed for a small answer
+    await spend(opened.bytes)
+    opened.leaves ??= apart(sha256Many(opened.txs, LEAF))
     const { txs, leaves } = opened
     const index = leaves.findIndex((leaf) => equalBytes(leaf, id))
     if (index === -1) return undefined
@@ -80,7 +91,8 @@ export class TxServer {
     const block = await this.chain.block(hash)
     if (block == null) return undefined
     try {
-      this.#last = { key, txs: splitBlock(block, this.chain.limits).txs, leaves: undefined }
+      const { txs } = splitBlock(block, this.chain.limits)
+      this.#last = { key, bytes: block.length, txs, leaves: undefined }
     } catch {
       return undefined
     }

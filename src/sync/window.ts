@@ -76,7 +76,7 @@ export class Window {
     const missing = view.missing(WINDOW_BLOCKS)
     const before = this.slots
     // the same way from the same block to the same block
-    const same = missing.length === before.length && missing[0] === this.front?.place
+    const same = missing.length === before.length && missing[0] === this.front?.place && this.front?.state !== 'gone'
     if (same && missing.at(-1) === before.at(-1)?.place) return []
     this.#round++
     this.#from = 0
@@ -91,7 +91,7 @@ export class Window {
     return gone
   }
 
-  /** The chain took these: they leave the window. */
+  /** The chain took these, or they are not wanted any more: they leave the window. */
   take(slots: Slot[]): void {
     for (const slot of slots) this.#release(slot)
   }
@@ -102,6 +102,9 @@ export class Window {
     while (gone < this.slots.length && this.slots[gone]!.state === 'gone') gone++
     const last = this.slots.at(-1)
     if (last == null || last.state === 'gone') return false
+    // it came another way
+    const front = this.slots[gone]!
+    if (front.state === 'wanted' && view.has(front.place.hash) !== 'header') return false
     const more = view.missingAfter?.(last.place, WINDOW_BLOCKS - this.slots.length + gone)
     if (more == null) return false
     if (gone > 0) {
@@ -266,6 +269,7 @@ export class Window {
     for (const request of this.requests.values()) room -= (request.slots.length - request.got) * this.#average
     for (let i = this.#from; i < this.slots.length; i++) {
       const slot = this.slots[i]!
+      if (slot.place.height > source.claim!.height) break
       const may = slot.state === 'wanted' && this.#mayServe(source, slot, now)
       if (!may && slots.length > 0) break
       if (!may) continue

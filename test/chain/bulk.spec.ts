@@ -125,6 +125,28 @@ describe('headers', () => {
   })
 })
 
+describe('one new header among many that are known', () => {
+  it('holds no more memory than a slab', async () => {
+    const chain: TestChain = new Chain({ rules, db: memoryDb() })
+    await chain.open()
+    const { headers } = history(chain, 2)
+    await chain.addHeaders(headers.slice(0, 1))
+    const page = new Uint8Array(1 << 20)
+    page.set(headers[0]!)
+    page.set(headers[1]!, 1_000)
+    const known = page.subarray(0, headers[0]!.length)
+    const list = Array.from({ length: 5_000 }, () => known)
+    expect(await chain.addHeaders([...list, page.subarray(1_000, 1_000 + headers[1]!.length), ...list])).toMatchObject({
+      verdict: { result: 'accept' },
+      added: 1
+    })
+    const { hash, header, bytes, height } = chain.target
+    expect(height).toBe(2)
+    for (const part of [hash, header.parent, header.root, bytes!]) expect(part.buffer.byteLength).toBeLessThan(32_768)
+    await chain.close()
+  })
+})
+
 describe('missingAfter', () => {
   it('goes on where missing stopped, and knows when the way is another', async () => {
     const chain: TestChain = new Chain({ rules, db: memoryDb() })
@@ -147,7 +169,7 @@ describe('missingAfter', () => {
 describe('the parts of it', () => {
   it('find entries by hash, also those that share the bits they are kept under', () => {
     const hash = fc.tuple(fc.nat(3), fc.nat(3)).map(([head, tail]) => {
-      const bytes = new Uint8Array(32).fill(tail, 28)
+      const bytes = new Uint8Array(32).fill(tail, 14, 18)
       bytes[0] = head
       return bytes
     })

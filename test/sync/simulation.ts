@@ -103,6 +103,12 @@ export class ModelChain implements ChainView {
     return path.reverse().slice(0, limit)
   }
 
+  missingAfter(place: Place, limit: number): Place[] | undefined {
+    const all = this.missing(Number.POSITIVE_INFINITY)
+    const at = all.findIndex(({ hash }) => toHex(hash) === toHex(place.hash))
+    return at === -1 ? undefined : all.slice(at + 1, at + 1 + limit)
+  }
+
   addHeaders(blocks: Block[]): { added: number; verdict: Verdict; last: Block | undefined } {
     let added = 0
     let last: Block | undefined
