@@ -87,20 +87,6 @@ describe('npm run bench', () => {
     expect(all[0]!.note).toContain('blocks of 300 B')
   })
 
-  it('-- sync --json --quick --case linear tells the time of a block by length, how far they differ, and the memory', async () => {
-    const all = await lines('sync', '--quick', '--case', 'linear')
-    expect(all.map((line) => `${line.metric} in ${line.unit}`)).toEqual([
-      'time of 200 blocks in us/block',
-      'time of 600 blocks in us/block',
-      'time of 2000 blocks in us/block',
-      'dearest length by cheapest in x',
-      'RSS of the client, 2000 blocks in MB'
-    ])
-    for (const line of all) expectSound(line, 1, 'lower')
-    const times = all.slice(0, 3).map((line) => line.blockwire)
-    expect(all[3]!.blockwire).toBeCloseTo(Math.max(...times) / Math.min(...times), 1)
-  })
-
   it('-- sync --json --quick --case long tells the rate and the memory', async () => {
     const [rate, memory, ...rest] = await lines('sync', '--quick', '--case', 'long')
     expect(rest).toEqual([])
