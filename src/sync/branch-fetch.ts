@@ -2,6 +2,7 @@ import type { Logger, PeerId } from '@libp2p/interface'
 import type { Verdict } from '../chain/index.js'
 import { NotFoundError } from '../errors.js'
 import { toHex } from '../hex.js'
+import type { Changes } from './changes.js'
 import { BRANCH_GAP } from './limit.js'
 import type { Neighbours } from './neighbours.js'
 import type { Planner } from './planner.js'
@@ -18,8 +19,6 @@ const MAX_OTHERS = 2
 /** Fetches the parents of a block that came without them, from who sent it and then from others. */
 export class BranchFetch {
   #running = 0
-  /** Who waits for the next thing to happen. */
-  readonly #waiting = new Set<() => void>()
 
   constructor(
     private readonly chain: SyncChain,
@@ -27,7 +26,8 @@ export class BranchFetch {
     private readonly requester: Requester,
     private readonly neighbours: Neighbours,
     private readonly log: Logger,
-    private readonly evaluate: () => void
+    private readonly evaluate: () => void,
+    private readonly changes: Changes
   ) {}
 
   async fetch(hash: Uint8Array, from: PeerId, signal: AbortSignal): Promise<boolean> {
@@ -51,11 +51,6 @@ export class BranchFetch {
     }
   }
 
-  /** Something happened: whoever waits looks again. */
-  wake(): void {
-    for (const resolve of this.#waiting) resolve()
-  }
-
   #candidates(from: string): string[] {
     const others = [...this.planner.sources.values()].filter((source) => source.full && source.id !== from)
     others.sort((a, b) => a.fails - b.fails || (a.claim!.work > b.claim!.work ? -1 : 1))
@@ -66,7 +61,7 @@ export class BranchFetch {
   async #from(id: string, hash: Uint8Array, signal: AbortSignal): Promise<boolean | 'denied'> {
     while (!this.planner.take(id)) {
       if (signal.aborted || !this.planner.sources.has(id)) return false
-      await this.#change(signal)
+      await this.changes.next(signal)
     }
     try {
       const status = this.neighbours.peer(id)
@@ -85,7 +80,7 @@ export class BranchFetch {
       this.evaluate()
     }
     // too far for a single request: the window fetches it, if it leads anywhere
-    while (!signal.aborted && this.chain.has(hash) === 'header') await this.#change(signal)
+    while (!signal.aborted && this.chain.has(hash) === 'header') await this.changes.next(signal)
     return this.#here(hash)
   }
 
@@ -163,19 +158,6 @@ export class BranchFetch {
   #here(hash: Uint8Array): boolean {
     const here = this.chain.has(hash)
     return here === 'body' || here === 'valid'
-  }
-
-  #change(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done)
-        signal.removeEventListener('abort', done)
-        resolve()
-      }
-      this.#waiting.add(done)
-      signal.addEventListener('abort', done)
-      if (signal.aborted) done()
-    })
   }
 }
 

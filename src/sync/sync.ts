@@ -170,7 +170,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     this.#parts = {
       planner,
       downloads: new Downloads(...parts, new HeaderIntake(chain, this.#clock)),
-      branches: new BranchFetch(...parts),
+      branches: new BranchFetch(...parts, changes),
       light: new LightClient(chain, ...around, transactions, run.signal),
       changes,
       ...(light ? { witness: new Witness(chain) } : {}),
@@ -292,7 +292,6 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
       this.#evaluating = false
     }
     this.#arm()
-    this.#parts?.branches.wake()
     this.#parts?.changes.wake()
   }
 
