@@ -13,8 +13,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.spec.ts'],
           exclude: ['test/slow/**'],
-          // most of them wait for the network more than they compute
-          maxWorkers: 2,
+          // most of them wait for the network more than they compute: three keep two cores busy
+          maxWorkers: 3,
           testTimeout: 30_000,
           hookTimeout: 30_000
         }

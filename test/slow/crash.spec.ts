@@ -14,19 +14,29 @@ const LIVE = 3
 
 afterEach(() => Program.killAll())
 
-/** Kills at the first write, at the second, and so on, until the program ends by itself. Answers how many writes it makes. */
-async function atEveryWrite(run: (at: number) => Promise<Remains>, look: (remains: Remains) => Promise<void>) {
-  for (let at = 1; at <= MAX_WRITES; at++) {
-    const remains = await run(at)
-    try {
-      await expectWhole(remains)
-      await look(remains)
-    } catch (err) {
-      throw new Error(`killed at write ${at}: ${err instanceof Error ? err.message : err}`, { cause: err })
-    } finally {
-      await remains.remove()
+/**
+ * Kills at the first write, at the second, and so on, until the program ends by itself. Answers how many writes it makes. `together`:
+ * programs at once, where each has nothing but its own directory.
+ */
+async function atEveryWrite(
+  run: (at: number) => Promise<Remains>,
+  look: (remains: Remains) => Promise<void>,
+  together = 1
+) {
+  for (let from = 1; from <= MAX_WRITES; from += together) {
+    const all = await Promise.all(Array.from({ length: together }, (_, i) => run(from + i)))
+    for (const [i, remains] of all.entries()) {
+      try {
+        await expectWhole(remains)
+        await look(remains)
+      } catch (err) {
+        throw new Error(`killed at write ${from + i}: ${err instanceof Error ? err.message : err}`, { cause: err })
+      } finally {
+        await remains.remove()
+      }
     }
-    if (!remains.killed) return at - 1
+    const unharmed = all.findIndex(({ killed }) => !killed)
+    if (unharmed !== -1) return from + unharmed - 1
   }
   throw new Error(`the program still writes after ${MAX_WRITES} writes`)
 }
@@ -47,7 +57,8 @@ describe.each<Moment>(['before', 'during', 'after'])('a chain that is killed %s 
         for (const block of blocks) await chain.add(Uint8Array.from(block))
         expect(toHex(chain.head.hash)).toBe(head)
         await close()
-      }
+      },
+      2
     )
     expect(writes).toBeGreaterThan(10)
   })
@@ -68,7 +79,8 @@ describe('a chain that is killed after each write', () => {
         for (const block of blocks) await chain.add(Uint8Array.from(block))
         expect(toHex(chain.head.hash)).toBe(head)
         await close()
-      }
+      },
+      2
     )
     expect(writes).toBeGreaterThan(15)
   })
