@@ -6,20 +6,22 @@ import type { PrivateKey } from '@libp2p/interface'
 import { ClassicLevel } from 'classic-level'
 import { LevelDatastore } from 'datastore-level'
 import type { Datastore, Key } from 'interface-datastore'
-import type { Database } from './chain/index.js'
+import type { Database, FreezerFiles } from './chain/index.js'
 import { DataLockedError, DataUnusableError } from './errors.js'
+import { openFreezerFiles } from './freezer-files.js'
 
 /**
- * A node's directory: one LevelDB in `db` (chain, libp2p's datastore), the identity in `identity.key` (mode 0600, created once),
+ * A node's directory: one LevelDB in `db` (chain, libp2p's datastore), the chain's old blocks in files in `blocks`, the identity in `identity.key` (mode 0600, created once),
  * and `holder.json`, which tells who has it open. LevelDB's own lock keeps a second process out.
  */
 export interface DataDir {
   readonly db: Database
+  readonly files: FreezerFiles
   readonly datastore: Datastore
   readonly privateKey: PrivateKey
   /** True when this call created the directory's content. */
   readonly created: boolean
-  /** Closes the database. May be called twice. */
+  /** Closes database and files. May be called twice. */
   close(): Promise<void>
 }
 
@@ -47,7 +49,10 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
     if (cause?.code === 'LEVEL_LOCKED') throw new DataLockedError(dir, await holderOf(holder), err)
     throw new DataUnusableError(dir, reasonOf(cause ?? err), err)
   }
+  let frozen: Awaited<ReturnType<typeof openFreezerFiles>> | undefined
   try {
+    frozen = await openFreezerFiles(join(dir, 'blocks'))
+    const { files, close } = frozen
     const found = await readIdentity(dir)
     const privateKey = given ?? found ?? (await createIdentity(dir))
     await writeFile(holder, JSON.stringify({ pid: process.pid, since: new Date().toISOString() }))
@@ -56,6 +61,7 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
     )
     return {
       db: db as Database,
+      files,
       datastore,
       privateKey,
       created: found == null,
@@ -63,10 +69,12 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
         if (db.status === 'closed') return
         await rm(holder, { force: true })
         await db.close()
+        await close()
       }
     }
   } catch (err) {
     await db.close()
+    await frozen?.close()
     throw err instanceof DataUnusableError ? err : new DataUnusableError(dir, reasonOf(err), err)
   }
 }

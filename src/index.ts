@@ -113,7 +113,7 @@ export async function createNode<Header extends BaseHeader, Tx>(init: NodeInit<H
   try {
     chain = new Chain<Header, Tx>({
       rules: init.rules,
-      ...(dir == null ? {} : { db: dir.db }),
+      ...(dir == null ? {} : { db: dir.db, files: dir.files }),
       ...(init.maxReorg == null ? {} : { maxReorg: init.maxReorg }),
       bodies: role !== 'light',
       txIndex: init.txIndex ?? false,

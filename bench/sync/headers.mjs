@@ -14,7 +14,8 @@ const { config } = role()
 const data = await openDataDir(config.dir)
 const chain = new Chain({
   rules: /** @type {import('blockwire/chain').Rules<any, any>} */ (rulesOf(config.kind)),
-  db: data.db
+  db: data.db,
+  files: data.files
 })
 await chain.open()
 const node = await host([])

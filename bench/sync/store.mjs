@@ -96,7 +96,7 @@ async function build(name, dir, count, tell) {
   const data = await openDataDir(dir)
   try {
     const rules = /** @type {import('blockwire/chain').Rules<any, any>} */ (rulesOf(name))
-    const chain = new Chain({ rules, db: data.db })
+    const chain = new Chain({ rules, db: data.db, files: data.files })
     await chain.open()
     /** @type {Uint8Array[]} */
     let blocks = []

@@ -3,18 +3,22 @@ import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { execute, type Outcome } from './execution.js'
 import type { Piece } from './inspector.js'
+import { blockKey, bytesKey, encodeHeaderRecord, encodeHeight, headRecord, heightKey, TABLE } from './layout.js'
 import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader } from './rules.js'
 import { overCap } from './split.js'
 import { putHeader } from './standing.js'
 import { type Before, decodeUndo, encodeUndo, isPromise, Overlay } from './state.js'
-import { blockKey, bytesKey, headRecord, heightKey, TABLE, type Writing } from './store.js'
+import type { Writing } from './store.js'
 import { announceWay, wayBetween } from './way.js'
 
 /** A block about to join the head chain. */
 interface Joining<Header> {
   entry: Entry<Header>
   bytes: Uint8Array
+  /** Of its header, where that is not stored yet, or is to be stored again. */
+  fresh: boolean
+  headerBytes: Uint8Array
   txs: number
   undo: Uint8Array | undefined
 }
@@ -29,7 +33,7 @@ export class Advance<Header extends BaseHeader, Tx> {
   readonly #writing: Writing
   readonly #joining: Joining<Header>[] = []
   readonly #dropped: Entry<Header>[] = []
-  /** What blocks hold in memory that are not written, being stored already. */
+  /** What blocks hold in memory. */
   #held = 0
   #common: Entry<Header>
   #top: Entry<Header>
@@ -104,10 +108,12 @@ export class Advance<Header extends BaseHeader, Tx> {
     const head = this.#top
     const onTheWay = step instanceof Uint8Array
     const undoFrom = Math.max(this.#core.undoFrom, onTheWay ? 0 : head.at.height - this.#core.maxReorg + 1)
-    this.#encode(before, head, undoFrom)
+    const frozen = this.#frozen
+    this.#encode(before, head, undoFrom, frozen)
     if (onTheWay) this.#writing.put(RECORD.reorg, step)
     else if (tree.leaving != null) this.#writing.del(RECORD.reorg)
-    if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync))) return false
+    if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync, frozen))) return false
+    this.#core.stored(this.#joining.map(({ entry }) => entry))
     const target = tree.target
     const dropped = this.#dropped.toReversed()
     const way = step == null && tree.leaving != null ? wayBetween(tree.leaving, head) : undefined
@@ -154,25 +160,46 @@ export class Advance<Header extends BaseHeader, Tx> {
   }
 
   #join(entry: Entry<Header>, piece: Piece<Header, Tx>, fresh: boolean, undo: Before[] | undefined): true {
-    const { at } = entry
-    if (fresh) {
-      putHeader(this.#writing, at, piece.headerBytes)
-    }
     const record = undo == null ? undefined : encodeUndo(undo)
-    if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
-    else this.#held += piece.bytes.length + (record?.length ?? 0)
-    this.#core.txIndex?.put(this.#writing, at.height, piece.raw)
-    this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
+    const { bytes, headerBytes } = piece
+    this.#held += bytes.length + headerBytes.length + (record?.length ?? 0)
+    this.#core.txIndex?.put(this.#writing, entry.at.height, piece.raw)
+    this.#joining.push({ entry, bytes, fresh, headerBytes, txs: piece.raw.length, undo: record })
     this.#top = entry
     return true
   }
 
-  #encode(before: Entry<Header>, head: Entry<Header>, undoFrom: number): void {
+  /** Many blocks that follow on the files go there. */
+  get #frozen(): boolean {
+    const { store, bulk } = this.#core
+    return this.#joining.length >= bulk && this.#dropped.length === 0 && this.#common.at.height === store.freezer?.top
+  }
+
+  #freeze({ entry, fresh, bytes, headerBytes }: Joining<Header>): void {
+    const { height, hash, work } = entry.at
+    this.#writing.freeze({ height, hash, record: encodeHeaderRecord(work, headerBytes), bytes })
+    if (fresh || this.#core.pends(entry)) this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
+    else this.#writing.del(blockKey(TABLE.header, height, hash))
+    if (entry.body) this.#writing.del(blockKey(TABLE.body, height, hash))
+  }
+
+  #put({ entry, fresh, bytes, headerBytes }: Joining<Header>): void {
+    const { height, hash } = entry.at
+    // where the state is made anew the blocks are there
+    if (this.#core.store.freezer?.holds(height)) return
+    if (fresh) putHeader(this.#writing, entry.at, headerBytes)
+    if (!entry.body) this.#writing.put(blockKey(TABLE.body, height, hash), bytes)
+    this.#writing.put(heightKey(TABLE.main, height), hash)
+  }
+
+  #encode(before: Entry<Header>, head: Entry<Header>, undoFrom: number, frozen: boolean): void {
     const writing = this.#writing
     for (const { at } of this.#dropped) writing.del(blockKey(TABLE.undo, at.height, at.hash))
     for (let height = before.at.height; height > head.at.height; height--) writing.del(heightKey(TABLE.main, height))
-    for (const { entry, undo } of this.#joining) {
-      writing.put(heightKey(TABLE.main, entry.at.height), entry.at.hash)
+    for (const joining of this.#joining) {
+      const { entry, undo } = joining
+      if (frozen) this.#freeze(joining)
+      else this.#put(joining)
       if (undo != null && entry.at.height >= undoFrom)
         writing.put(blockKey(TABLE.undo, entry.at.height, entry.at.hash), undo)
     }

@@ -9,6 +9,7 @@ import { Core } from './core.js'
 import { checkDatabase, memory } from './database.js'
 import type { Status } from './entry.js'
 import type { ChainEvents } from './events.js'
+import { freezeSome } from './freezing.js'
 import { Waiting } from './future.js'
 import { settle } from './genesis.js'
 import { catchUp } from './header-head.js'
@@ -79,7 +80,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#core = new Core({
       ...init,
       terms,
-      store: new Store(init.db == null ? memory() : checkDatabase(init.db)),
+      store: new Store(init.db == null ? memory() : checkDatabase(init.db), init.files),
       emit: (type, detail) => void this.safeDispatchEvent(type, { detail } as object),
       listens: (type) => this.listenerCount(type) > 0
     })
@@ -149,7 +150,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   async #openNow(): Promise<void> {
     this.#core.closing = false
-    await this.#core.store.db.open()
+    await this.#core.store.open()
     const { report, target } = await openStore(this.#core)
     this.#report = report
     this.#open = true
@@ -164,7 +165,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     this.#opening = undefined
     this.#core.closing = true
     await this.#line.run(async () => {
-      if (this.#core.unwritten > 0) await this.#writeHeaders()
+      if (this.#open && (this.#core.pending > 0 || this.#core.store.freezer?.dirty)) await this.#writeHeaders(true)
       this.#open = false
       this.#waiting.clear()
       if (this.#ownDb) await this.#core.store.db.close()
@@ -363,8 +364,8 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
     return this.#line.run(() => makeScratch(this.#core))
   }
 
-  #writeHeaders(): Promise<boolean> {
-    return this.#core.commit(this.#core.store.write(), 'headers', false)
+  #writeHeaders(sync = false): Promise<boolean> {
+    return this.#core.commit(this.#core.store.write(), 'headers', sync)
   }
 
   #needBodies(what: string): void {
@@ -375,7 +376,10 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   #change<R>(task: () => Promise<R>, failed: (verdict: Verdict) => R, signal?: AbortSignal): Promise<R> {
     const run = async (): Promise<R> => {
       const result = await task()
-      if (this.#core.unwritten > 0 && this.#line.waiting === 0) await this.#writeHeaders()
+      if (this.#line.waiting > 0) return result
+      const { pending, bulk } = this.#core
+      if (pending > 0 && pending < bulk) await this.#writeHeaders()
+      else await freezeSome(this.#core)
       return result
     }
     return this.#line.run(() => (this.#open ? guarded(this.#core, run, failed, signal) : failed(CLOSED)), signal)

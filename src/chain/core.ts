@@ -1,13 +1,16 @@
 import { type Clock, systemClock } from '../clock.js'
 import { type BlockwireError, ConfigError, ReorgTooDeepError, RuleError, StoreWriteError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
+import type { FreezeOptions } from './chain-init.js'
 import { branchOf, type Entry, makeEntry } from './entry.js'
 import type { ChainEvents, RebuildDetail } from './events.js'
 import { integer, type Terms } from './genesis.js'
 import { Inspector, MEDIAN } from './inspector.js'
+import { blockKey, bytesKey, TABLE } from './layout.js'
 import type { BaseHeader, Located } from './rules.js'
 import { splitOf } from './split.js'
-import { blockKey, bytesKey, type Store, TABLE, type Writing } from './store.js'
+import { putHeader } from './standing.js'
+import type { Store, Writing } from './store.js'
 import { Tree } from './tree.js'
 import { TxIndex } from './tx-index.js'
 
@@ -25,12 +28,15 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
   bodies?: boolean | undefined
   /** @default false */
   txIndex?: boolean | undefined
+  freeze?: FreezeOptions | undefined
   emit<K extends keyof ChainEvents<Header>>(type: K, detail: ChainEvents<Header>[K]['detail']): void
   listens(type: keyof ChainEvents<Header>): boolean
   onRebuild?: ((progress: RebuildDetail) => void) | undefined
 }
 
 const STEP_BYTES = 32 * 1_048_576
+const BULK = 64
+const HOT = 1_024
 /** Branches whose depth was reported, at most. */
 const MAX_WARNED = 1_000
 
@@ -49,12 +55,16 @@ export class Core<Header extends BaseHeader, Tx> {
   /** Blocks below the lowest fork that rules may look at. */
   readonly margin: number
   readonly stepBytes: number
+  /** So many blocks in one batch go straight into the files. */
+  readonly bulk: number
+  /** So many blocks of the head chain may lie in the database before the oldest go into the files. */
+  readonly hot: number
   readonly tree: Tree<Header>
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
   readonly #trash: Entry<Header>[] = []
-  /** Headers that go with the next batch. */
-  #unwritten: Writing
+  /** Headers that are in memory only, with their bytes, parents first. */
+  #pending = new Map<Entry<Header>, Uint8Array>()
   /** Undo is stored from this height up. */
   undoFrom = 1
   /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
@@ -82,6 +92,8 @@ export class Core<Header extends BaseHeader, Tx> {
     this.maxSide = integer('maxSide', init.maxSide ?? 250_000, 1, 10_000_000)
     this.margin = Math.max(init.terms.lookback, MEDIAN) + 1
     this.stepBytes = integer('stepBytes', init.stepBytes ?? STEP_BYTES, 1, Number.MAX_SAFE_INTEGER)
+    this.bulk = integer('freeze.bulk', init.freeze?.bulk ?? BULK, 1, 1_000_000)
+    this.hot = integer('freeze.hot', init.freeze?.hot ?? HOT, 1, 1_000_000)
     this.bodies = init.bodies ?? true
     this.stateful = this.bodies && init.terms.rules.state != null
     if (init.txIndex && !this.bodies)
@@ -97,7 +109,6 @@ export class Core<Header extends BaseHeader, Tx> {
       bodies: this.bodies
     })
     this.#target = this.tree.target
-    this.#unwritten = init.store.write()
     this.inspector = new Inspector({
       terms: init.terms,
       clock: this.clock,
@@ -159,7 +170,7 @@ export class Core<Header extends BaseHeader, Tx> {
   /** Headers that the tree forgot: their records go with the next batch. */
   discard(entries: Entry<Header>[]): void {
     // one by one: a branch may be longer than a call has room for arguments
-    for (const entry of entries) if (!entry.deep) this.#trash.push(entry)
+    for (const entry of entries) if (!entry.deep && !this.#pending.delete(entry)) this.#trash.push(entry)
   }
 
   park(hash: Uint8Array): void {
@@ -198,27 +209,45 @@ export class Core<Header extends BaseHeader, Tx> {
     this.emit('target', this.#target.at)
   }
 
-  /** Operations that wait for the next batch. */
-  get unwritten(): number {
-    return this.#unwritten.size
+  /** Headers that are not stored yet. */
+  get pending(): number {
+    return this.#pending.size
   }
 
-  /** Headers, which need not be on disk before whatever is written next. */
-  later(writing: Writing): void {
-    this.#unwritten.append(writing)
+  /** Headers that need not be on disk before whatever is written next. */
+  later(headers: Map<Entry<Header>, Uint8Array>): void {
+    for (const [entry, bytes] of headers) this.#pending.set(entry, bytes)
   }
 
-  /** Writes, with what waits; a failure is said as an event and answered with false. */
-  async commit(writing: Writing, what: string, sync: boolean): Promise<boolean> {
+  /** Whether nothing is stored of a header that is here. */
+  pends(entry: Entry<Header>): boolean {
+    return this.#pending.has(entry)
+  }
+
+  /** Blocks are stored whose headers were not. */
+  stored(entries: Entry<Header>[]): void {
+    if (this.#pending.size > 0) for (const entry of entries) this.#pending.delete(entry)
+  }
+
+  /**
+   * Writes, with the headers that wait; a failure is said as an event and answered with false. `hold`: the headers may wait on, because
+   * nothing that is written stands on them.
+   */
+  async commit(writing: Writing, what: string, sync: boolean, hold = false): Promise<boolean> {
     const trash = this.#trash.splice(0)
     for (const entry of trash) this.#delete(writing, entry)
-    const first = this.#unwritten
-    this.#unwritten = this.store.write()
+    const pending = this.#pending
+    let first: Writing | undefined
+    if (!hold && pending.size > 0) {
+      first = this.store.write()
+      for (const [entry, bytes] of pending) putHeader(first, entry.at, bytes)
+      this.#pending = new Map()
+    }
     try {
       await writing.commit(sync, first)
       return true
     } catch (cause) {
-      this.#unwritten = first
+      if (first != null) this.#pending = new Map([...pending, ...this.#pending])
       this.discard(trash)
       this.error(new StoreWriteError(what, cause))
       return false

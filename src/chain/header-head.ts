@@ -1,29 +1,53 @@
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
+import { thaw } from './freezing.js'
+import { bytesKey, encodeHeaderRecord, encodeHeight, headRecord, heightKey, metaKey, TABLE } from './layout.js'
 import type { BaseHeader } from './rules.js'
 import { reviewSplit } from './split.js'
-import { headRecord, heightKey, metaKey, TABLE, type Writing } from './store.js'
+import { putHeader } from './standing.js'
+import type { Writing } from './store.js'
 
 const HEAD = metaKey('head')
 
 /**
- * In a chain of headers alone the head is the target: the header with the most work. Puts the move there into `writing`, with the headers
- * that it needs. Answers what is to be done once that is written; undefined where the head stays, and in a chain that keeps blocks.
+ * Puts new headers into `writing`, and where headers are all that is kept, the move of the head to the target: the header with the most work.
+ * Answers what is to be done once that is written; undefined where the head stays.
  */
-export function followTarget<Header extends BaseHeader, Tx>(
+export async function followTarget<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
-  writing: Writing
-): (() => void) | undefined {
+  writing: Writing,
+  fresh: Map<Entry<Header>, Uint8Array>
+): Promise<(() => void) | undefined> {
   const { tree } = core
   const before = tree.head
   const head = tree.target
-  if (core.bodies || head === before) return undefined
+  const putRest = (frozen: Set<Entry<Header>>): void => {
+    for (const [entry, bytes] of fresh) if (!frozen.has(entry)) putHeader(writing, entry.at, bytes)
+  }
+  if (core.bodies || head === before) {
+    putRest(new Set())
+    return undefined
+  }
   const added = branchOf(head)
   const common = tree.mainAt(head.at.height - added.length)!
   const dropped: Entry<Header>[] = []
   for (let height = common.at.height + 1; height <= before.at.height; height++) dropped.push(tree.mainAt(height)!)
+  // where that fails, the head follows with the next headers
+  if (dropped.length > 0 && !(await thaw(core, common.at.height))) {
+    putRest(new Set())
+    return undefined
+  }
+  const onFiles = common.at.height === core.store.freezer?.top
+  const frozen = new Set(onFiles && added.length >= core.bulk && added.every((each) => fresh.has(each)) ? added : [])
   for (let height = head.at.height + 1; height <= before.at.height; height++) writing.del(heightKey(TABLE.main, height))
-  for (const { at } of added) writing.put(heightKey(TABLE.main, at.height), at.hash)
+  for (const entry of added) {
+    const { height, hash, work } = entry.at
+    if (frozen.has(entry)) {
+      writing.freeze({ height, hash, record: encodeHeaderRecord(work, fresh.get(entry)!), bytes: undefined })
+      writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
+    } else writing.put(heightKey(TABLE.main, height), hash)
+  }
+  putRest(frozen)
   writing.put(HEAD, headRecord(head.at.height, head.at.hash))
   return () => {
     core.discard(tree.move(common, added))
@@ -44,7 +68,7 @@ export function followTarget<Header extends BaseHeader, Tx>(
 /** Moves the head to where it should be, on its own: after a start, where the store was mended, and to a branch that was accepted. */
 export async function catchUp<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const writing = core.store.write()
-  const moved = followTarget(core, writing)
+  const moved = await followTarget(core, writing, new Map())
   if (moved != null && (await core.commit(writing, 'the head', false))) moved()
   if (!core.bodies) await reviewSplit(core)
 }

@@ -5,7 +5,7 @@ import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
 import { cut } from './slab.js'
 import { admitDeep, reviewSplit } from './split.js'
-import { assess, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
+import { assess, located, makeRoom, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
 
 /** What came of a list of headers. */
@@ -21,17 +21,19 @@ export interface HeadersResult<Header = unknown> {
 /** How long to work before others have a turn of the event loop. */
 const SLICE_MS = 2
 
-/** Operations that may wait for a batch that takes them along. */
-const MAX_UNWRITTEN = 16_384
+/** Headers that may wait in memory: bodies follow at once in a sync, and what goes into the files with its body was written once. */
+const MAX_PENDING = 32_768
 
-/** Adds headers, parents first, in one batch. `later`: another change follows at once, whose batch takes them along. */
+/**
+ * Adds headers, parents first, in one batch. Many of them, and those after which another change follows at once (`later`), wait in memory for
+ * the bodies: a crash loses headers that can be had again, and never the order.
+ */
 export async function addHeaders<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   list: Uint8Array[],
   later = false
 ): Promise<HeadersResult<Header>> {
-  const writing = core.store.write()
-  const fresh: Entry<Header>[] = []
+  const fresh = new Map<Entry<Header>, Uint8Array>()
   const result: HeadersResult<Header> = { verdict: ACCEPT, added: 0 }
   let top: Entry<Header> | undefined
   let since = performance.now()
@@ -79,20 +81,21 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     }
     top = core.tree.insert(located(named, place, core.bodies ? own : undefined), parent)
     core.tree.revive(top)
-    fresh.push(top)
+    fresh.set(top, own)
     result.last = top.at
     result.added++
-    putHeader(writing, top.at, own)
     if (performance.now() - since > SLICE_MS) {
       await turn()
       since = performance.now()
     }
   }
-  const moved = followTarget(core, writing)
   // the head of a chain of headers goes with them, and is not left for later
-  if (later && core.bodies && core.unwritten + writing.size <= MAX_UNWRITTEN) core.later(writing)
-  else if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
-    core.tree.removeAll(fresh)
+  const waits = core.bodies && (later || fresh.size >= core.bulk) && core.pending + fresh.size <= MAX_PENDING
+  const writing = core.store.write()
+  const moved = waits ? undefined : await followTarget(core, writing, fresh)
+  if (waits) core.later(fresh)
+  else if (writing.size > 0 && !(await core.commit(writing, `${fresh.size} headers`, false))) {
+    core.tree.removeAll([...fresh.keys()])
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }
   if (moved != null) moved()

@@ -1,16 +1,17 @@
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import { freezeAll } from './freezing.js'
 import type { Waiting } from './future.js'
 import type { Piece } from './inspector.js'
 import { keyOf } from './key.js'
+import { blockKey, TABLE } from './layout.js'
 import { turn } from './line.js'
 import { condemn, reorganise, stateVerdict } from './reorg.js'
 import type { BaseHeader } from './rules.js'
 import { admitDeep } from './split.js'
 import { assess, isFuture, located, makeRoom, putHeader, TOO_MANY } from './standing.js'
 import { isPromise } from './state.js'
-import { blockKey, TABLE } from './store.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
 /** What came of a list of blocks. */
@@ -150,6 +151,7 @@ export class Importer<Header extends BaseHeader, Tx> {
 
   async addBlocks(blocks: Uint8Array[], { own = false, signal }: AddOptions): Promise<ImportResult> {
     const core = this.#core
+    if (blocks.length >= core.bulk) await freezeAll(core)
     let advance = new Advance(core)
     const fresh: Entry<Header>[] = []
     let stored = 0

@@ -2,6 +2,21 @@ import { DataForeignError, DataRoleError, DataUnusableError, DataVersionError } 
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import {
+  blockKey,
+  bytesKey,
+  decodeHeaderRecord,
+  encodeHeaderRecord,
+  encodeHeight,
+  FORMAT,
+  FORMAT_FILES,
+  HEADERS_ONLY,
+  headRecord,
+  heightKey,
+  MAX_HEIGHT,
+  metaKey,
+  TABLE
+} from './layout.js'
 import { rebuild } from './rebuild.js'
 import {
   decodePlace,
@@ -15,22 +30,8 @@ import {
   type ReorgRecord
 } from './record.js'
 import { begin, readText, renewal, writtenBy } from './renewal.js'
-import { type Holdings, MAX_HEIGHT, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
+import { type Holdings, type OpenReport, readHoldings, repair, StateLost, whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
-import {
-  blockKey,
-  bytesKey,
-  decodeHeaderRecord,
-  encodeHeaderRecord,
-  encodeHeight,
-  FORMAT,
-  FORMAT_HEADERS,
-  headRecord,
-  heightKey,
-  metaKey,
-  readHeight,
-  TABLE
-} from './store.js'
 import { settleIndex } from './tx-index.js'
 
 const utf8 = new TextEncoder()
@@ -57,6 +58,16 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   let head = await readHead(core, report)
   await readUndoFrom(core, head.height)
   let record = await renewal(core, head)
+  // undo cannot be found for blocks whose hashes are gone
+  if (core.stateful && (core.store.freezer?.lost ?? 0) > 0)
+    record = await begin(core, {
+      goal: head,
+      checkFrom: 0,
+      why: 'blocks were lost',
+      ...record,
+      phase: 'emptying',
+      cut: 0
+    })
   const before = report.repaired.length
   for (;;) {
     if (record != null) {
@@ -83,7 +94,7 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
 async function checkCheckpoints<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const { store, terms, tree } = core
   for (const { height, hash } of terms.checkpoints.upTo(tree.head.at.height)) {
-    const stored = tree.mainAt(height)?.at.hash ?? (await store.db.get(heightKey(TABLE.main, height)))
+    const stored = tree.mainAt(height)?.at.hash ?? (await store.mainHash(height))
     if (stored == null || !equalBytes(stored, hash))
       throw new DataForeignError(
         whereIs(core),
@@ -104,7 +115,7 @@ export async function remake<Header extends BaseHeader, Tx>(
   core.remaking = true
   const { db } = core.store
   // the tree is filled from the store
-  if (core.unwritten > 0 && !(await core.commit(core.store.write(), 'headers', false)))
+  if (core.pending > 0 && !(await core.commit(core.store.write(), 'headers', false)))
     throw new DataUnusableError(whereIs(core), 'the state could not be made anew')
   const record = decodeRebuild(await db.get(RECORD.rebuild))
   let head = decodePlace(await db.get(RECORD.head)) ?? core.tree.head.at
@@ -130,7 +141,10 @@ async function load<Header extends BaseHeader, Tx>(
   else core.undoFrom = moving.undoFrom
   const split = decodeSplit(await core.store.db.get(RECORD.split))
   const lowest = Math.min(head.height, moving?.from.height ?? head.height) - core.tree.keep
-  const from = Math.max(0, Math.min(lowest, split == null ? lowest : split.fork.height - core.margin))
+  const { freezer } = core.store
+  // what a power cut may have damaged is looked through
+  const doubtful = freezer?.dirty ? freezer.synced : lowest
+  const from = Math.max(0, Math.min(lowest, doubtful, split == null ? lowest : split.fork.height - core.margin))
   const holdings = await readHoldings(core, from)
   const chain = await repair(core, holdings, head, from, report)
   core.tree.restore(chain)
@@ -175,9 +189,16 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>)
   const { store, terms } = core
   const where = whereIs(core)
   const format = await readText(core, 'format')
-  const [full, light] = [FORMAT, FORMAT_HEADERS]
-  if (format !== full && format !== light) throw new DataVersionError(where, 'format', format, formatOf(core))
-  if (format !== formatOf(core)) throw new DataRoleError(where, format === light)
+  const [, version, headers] = /^([12])(-headers)?$/.exec(format) ?? []
+  if (version == null) throw new DataVersionError(where, 'format', format, formatOf(core))
+  if ((headers == null) !== core.bodies) throw new DataRoleError(where, headers != null)
+  if (version === FORMAT_FILES && store.freezer == null)
+    throw new DataUnusableError(
+      where,
+      'its old blocks lie in files, and none were given',
+      undefined,
+      'give `files`, too'
+    )
   const network = await readText(core, 'network')
   if (network !== terms.network) throw new DataForeignError(where, 'network', network, terms.network)
   const genesis = await store.db.get(metaKey('genesis'))
@@ -188,6 +209,8 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>)
       genesis == null ? 'unreadable' : toHex(genesis),
       toHex(terms.genesis.at.hash)
     )
+  // from now on there may be blocks where older programs do not look
+  if (format !== formatOf(core)) await store.db.put(metaKey('format'), utf8.encode(formatOf(core)))
 }
 
 async function readHead<Header extends BaseHeader, Tx>(
@@ -196,10 +219,15 @@ async function readHead<Header extends BaseHeader, Tx>(
 ): Promise<{ height: number; hash: Uint8Array }> {
   const record = await core.store.db.get(RECORD.head)
   let head = decodePlace(record)
+  const { freezer } = core.store
+  if (freezer != null && freezer.lost > 0) {
+    const { top, lost } = freezer
+    const hash = freezer.hashAt(top) ?? core.terms.genesis.at.hash
+    report.repaired.push(`the files lack ${lost} blocks above ${top}; what is missing is fetched again`)
+    head = { height: top, hash: new Uint8Array(hash) }
+  }
   if (head == null) {
-    const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
-    for (const [key, hash] of await core.store.db.iterator(range).all())
-      head = { hash: new Uint8Array(hash), height: readHeight(key, 1) }
+    head = await core.store.mainTop()
     if (head == null)
       throw new DataUnusableError(whereIs(core), 'neither the head nor the index of heights can be read')
     report.repaired.push(`the record of the head was damaged: taken from the index of heights, block ${head.height}`)
@@ -286,6 +314,6 @@ function barred<Header extends BaseHeader, Tx>(
 }
 
 /** A store of headers is no store of blocks, nor the other way round. */
-function formatOf<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): string {
-  return core.bodies ? FORMAT : FORMAT_HEADERS
+function formatOf<Header extends BaseHeader, Tx>({ bodies, store }: Core<Header, Tx>): string {
+  return (store.freezer == null ? FORMAT : FORMAT_FILES) + (bodies ? '' : HEADERS_ONLY)
 }

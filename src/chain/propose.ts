@@ -7,11 +7,11 @@ import { varintLength } from './cursor.js'
 import type { Entry } from './entry.js'
 import type { ChainEvents } from './events.js'
 import { attempt, type Outcome } from './execution.js'
+import { bytesKey, TABLE } from './layout.js'
 import type { WaitingLine } from './line.js'
 import { merkleRoot } from './merkle.js'
 import type { Ancestors, BaseHeader, BlockContext, Located, ReadableState } from './rules.js'
 import { Overlay } from './state.js'
-import { bytesKey, TABLE } from './store.js'
 import type { Check, Verdict } from './verdict.js'
 
 export interface ProposeOptions<Header extends BaseHeader, Tx> {

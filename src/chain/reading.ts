@@ -1,8 +1,8 @@
 import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
 import { type Entry, type Status, statusOf } from './entry.js'
+import { bytesKey, decodeHeaderRecord, readHeight, TABLE } from './layout.js'
 import type { BaseHeader, Located } from './rules.js'
-import { bytesKey, decodeHeaderRecord, readHeight, TABLE } from './store.js'
 
 /** Newest headers that a locator names one by one; further down the distance doubles. */
 const DENSE = 10

@@ -4,7 +4,9 @@ import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import type { Outcome } from './execution.js'
+import { thaw } from './freezing.js'
 import type { Piece } from './inspector.js'
+import { blockKey, bytesKey, headRecord, heightKey, TABLE } from './layout.js'
 import { turn } from './line.js'
 import { readMain } from './reading.js'
 import { encodeRebuild, encodeUndoRange, RECORD, type RebuildRecord } from './record.js'
@@ -12,7 +14,6 @@ import { forget, keysFrom } from './renewal.js'
 import { whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
 import { decodeUndo, isPromise, Overlay } from './state.js'
-import { blockKey, bytesKey, headRecord, heightKey, TABLE } from './store.js'
 
 /** Of what is written at once, about. */
 const BATCH_BYTES = 8 * 1_048_576
@@ -61,6 +62,8 @@ class Rebuild<Header extends BaseHeader, Tx> {
 
   async run(): Promise<string> {
     this.#tell(this.#head.height)
+    // headers are written again where other rules give them other work
+    if (this.#record.checkFrom > 0) await this.#thaw(this.#record.checkFrom - 1)
     if (this.#record.phase === 'down' && !(await this.#down())) await this.#enter('emptying')
     const chain =
       this.#record.phase === 'emptying'
@@ -87,7 +90,7 @@ class Rebuild<Header extends BaseHeader, Tx> {
       while (height > cut && overlay.bytes + writing.bytes < this.#batchBytes) {
         const bytes = await store.db.get(blockKey(TABLE.undo, height, hash))
         const undo = terms.rules.state == null ? [] : bytes && decodeUndo(bytes)
-        const below = await store.db.get(heightKey(TABLE.main, height - 1))
+        const below = await store.mainHash(height - 1)
         if (undo == null || below == null) return false
         overlay.revert(undo)
         writing.del(blockKey(TABLE.undo, height, hash))
@@ -235,6 +238,7 @@ class Rebuild<Header extends BaseHeader, Tx> {
     // checked by other rules than ours
     if (stop != null && this.#record.checkFrom > 0)
       await this.#write(forget(this.#core, stop.height + (stop.refused ? 1 : 0)))
+    await this.#thaw(height)
     const writing = store.write()
     for await (const key of keysFrom(this.#core, heightKey(TABLE.main, height + 1), Uint8Array.of(TABLE.main + 1)))
       writing.del(new Uint8Array(key))
@@ -265,6 +269,11 @@ class Rebuild<Header extends BaseHeader, Tx> {
   async #commit(advance: Advance<Header, Tx>): Promise<void> {
     // what went wrong is told as an event, too
     if (!(await advance.commit(false, 'quiet')))
+      throw new DataUnusableError(whereIs(this.#core), 'the state could not be made anew')
+  }
+
+  async #thaw(height: number): Promise<void> {
+    if (!(await thaw(this.#core, height)))
       throw new DataUnusableError(whereIs(this.#core), 'the state could not be made anew')
   }
 

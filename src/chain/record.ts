@@ -1,4 +1,4 @@
-import { encodeHeight, headRecord, metaKey, readHeight } from './store.js'
+import { encodeHeight, headRecord, metaKey, readHeight } from './layout.js'
 
 /** Keys of the records about the store itself; docs/store.md says what they hold. */
 export const RECORD = {
@@ -8,6 +8,7 @@ export const RECORD = {
   rebuild: metaKey('rebuild'),
   split: metaKey('split'),
   live: metaKey('live'),
+  frozen: metaKey('frozen'),
   txIndex: metaKey('txindex')
 }
 

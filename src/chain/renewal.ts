@@ -1,6 +1,7 @@
 import { DataUnusableError, DataVersionError } from '../errors.js'
 import { compareBytes, equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
+import { blockKey, bytesKey, heightKey, MAX_HEIGHT, metaKey, readHeight, TABLE } from './layout.js'
 import {
   decodeRebuild,
   decodeReorg,
@@ -11,9 +12,9 @@ import {
   type RebuildRecord,
   type ReorgRecord
 } from './record.js'
-import { MAX_HEIGHT, whereIs } from './repair.js'
+import { whereIs } from './repair.js'
 import type { BaseHeader } from './rules.js'
-import { blockKey, bytesKey, heightKey, metaKey, readHeight, TABLE, type Writing } from './store.js'
+import type { Writing } from './store.js'
 
 const NO_STATE = '-'
 const PAGE = 1_000
@@ -162,11 +163,13 @@ async function needBodies<Header extends BaseHeader, Tx>(
   newVersion: boolean,
   stored: Written
 ): Promise<void> {
-  const bodies = keysFrom(core, heightKey(TABLE.body, from), heightKey(TABLE.body, goal.height + 1))
-  let expected = from
+  // what is in the files has its body with it
+  const first = Math.max(from, (core.store.freezer?.top ?? 0) + 1)
+  const bodies = keysFrom(core, heightKey(TABLE.body, first), heightKey(TABLE.body, goal.height + 1))
+  let expected = first
   let body = await bodies.next()
   try {
-    for await (const page of core.store.range(TABLE.main, from, goal.height)) {
+    for await (const page of core.store.range(TABLE.main, first, goal.height)) {
       for (const [key, hash] of page) {
         const wanted = blockKey(TABLE.body, readHeight(key, 1), hash)
         while (!body.done && compareBytes(body.value, wanted) < 0) body = await bodies.next()
@@ -189,11 +192,7 @@ async function needBodies<Header extends BaseHeader, Tx>(
 }
 
 async function topOf<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<Place> {
-  const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
-  const [last] = await core.store.db.iterator(range).all()
-  return last == null
-    ? { height: 0, hash: core.terms.genesis.at.hash }
-    : { height: readHeight(last[0], 1), hash: new Uint8Array(last[1]) }
+  return (await core.store.mainTop()) ?? { height: 0, hash: core.terms.genesis.at.hash }
 }
 
 /** Keys of a range, ascending. */

@@ -4,6 +4,8 @@ import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import type { Outcome } from './execution.js'
+import { thaw } from './freezing.js'
+import { bytesKey, TABLE } from './layout.js'
 import { remake } from './opening.js'
 import { encodeReorg } from './record.js'
 import { begin } from './renewal.js'
@@ -11,7 +13,6 @@ import type { BaseHeader } from './rules.js'
 import { overCap, reviewSplit } from './split.js'
 import { putHeader } from './standing.js'
 import { isPromise } from './state.js'
-import { bytesKey, TABLE } from './store.js'
 import { ignore, reject, type Verdict } from './verdict.js'
 
 /**
@@ -105,6 +106,7 @@ async function moveTo<Header extends BaseHeader, Tx>(
     tree.nominate(tip)
     return 'unwritten'
   }
+  if (forkHeight < tree.head.at.height && !(await thaw(core, forkHeight))) return unwritten()
   let advance = new Advance(core)
   /** Commits a step when there is enough for one. */
   const pause = async (): Promise<boolean> => {

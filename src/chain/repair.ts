@@ -1,9 +1,8 @@
 import { DataUnusableError } from '../errors.js'
 import { equalBytes, toHex } from '../hex.js'
 import type { Core } from './core.js'
+import { thaw } from './freezing.js'
 import { keyOf } from './key.js'
-import type { BaseHeader, Located } from './rules.js'
-import { decodeUndo, Overlay } from './state.js'
 import {
   blockKey,
   bytesKey,
@@ -12,11 +11,14 @@ import {
   encodeHeight,
   headRecord,
   heightKey,
+  MAX_HEIGHT,
   metaKey,
   readHeight,
-  TABLE,
-  type Writing
-} from './store.js'
+  TABLE
+} from './layout.js'
+import type { BaseHeader, Located } from './rules.js'
+import { decodeUndo, Overlay } from './state.js'
+import type { Writing } from './store.js'
 
 /** What `open` found. */
 export interface OpenReport {
@@ -30,7 +32,6 @@ export interface OpenReport {
 
 /** Blocks below head whose bodies and undo records are looked at; more where `lookback` is larger. */
 const CHECKED_BLOCKS = 64
-export const MAX_HEIGHT = 0xffff_ffff_fffe
 
 /** The record of what a block changed is missing or damaged: the state can be taken back no further than to this block. */
 export class StateLost extends Error {
@@ -99,6 +100,8 @@ class Repair<Header extends BaseHeader, Tx> {
   readonly #report: OpenReport
   readonly #writing: Writing
   readonly #where: string
+  /** Lowest height of which something is written. */
+  #lowest = Number.POSITIVE_INFINITY
 
   constructor(core: Core<Header, Tx>, holdings: Holdings, from: number, report: OpenReport) {
     this.#core = core
@@ -111,7 +114,9 @@ class Repair<Header extends BaseHeader, Tx> {
 
   async run(head: { height: number; hash: Uint8Array }): Promise<Located<Header>[]> {
     const found: Found<Header>[] = []
-    const checked = head.height - Math.max(CHECKED_BLOCKS, this.#core.terms.lookback)
+    const { freezer } = this.#core.store
+    const last = head.height - Math.max(CHECKED_BLOCKS, this.#core.terms.lookback)
+    const checked = freezer?.dirty ? Math.min(last, freezer.synced) : last
     let cut = head.height
     let hash: Uint8Array | undefined = head.hash
     for (let height = head.height; height >= this.#from; height--) {
@@ -120,13 +125,13 @@ class Repair<Header extends BaseHeader, Tx> {
       const why = await this.#examine(block, height > checked)
       if (why != null) {
         cut = height - 1
-        this.#say(`block ${height} ${why}`)
+        this.#say(height, `block ${height} ${why}`)
       }
       found.push(block)
       const indexed = this.#holdings.main.get(height)
       if (indexed == null || !equalBytes(indexed, hash)) {
         this.#writing.put(heightKey(TABLE.main, height), hash)
-        this.#say(`the index of heights was wrong at ${height}`)
+        this.#say(height, `the index of heights was wrong at ${height}`)
       }
       hash = block.header?.parent ?? this.#holdings.main.get(height - 1)
     }
@@ -158,7 +163,7 @@ class Repair<Header extends BaseHeader, Tx> {
       if (!same && genesis && equalBytes(hash, terms.genesis.at.hash)) {
         this.#take(block, terms.genesis.header)
         this.#writing.put(blockKey(TABLE.body, 0, hash), terms.genesis.block)
-        this.#say('the body of genesis was damaged')
+        this.#say(0, 'the body of genesis was damaged')
       } else if (!same) return body == null ? 'has no body' : 'has a damaged body'
     }
     if (block.header == null) return 'has a damaged header'
@@ -166,7 +171,7 @@ class Repair<Header extends BaseHeader, Tx> {
     const indexed = store.immediate ? store.heightOf(hash) : height
     if (indexed !== height) {
       this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
-      this.#say(`the index of hashes was wrong for block ${height}`)
+      this.#say(height, `the index of hashes was wrong for block ${height}`)
     }
     if (withBody && !genesis && this.#core.stateful && height >= this.#core.undoFrom) {
       const undo = await store.read(blockKey(TABLE.undo, height, hash))
@@ -212,7 +217,7 @@ class Repair<Header extends BaseHeader, Tx> {
     }
     const hash = found.find((block) => block.height === cut)!.hash
     this.#writing.put(metaKey('head'), headRecord(cut, hash))
-    this.#say(`cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)
+    this.#say(cut + 1, `cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)
   }
 
   /** Total work is summed anew; records that say otherwise are written again. */
@@ -226,7 +231,7 @@ class Repair<Header extends BaseHeader, Tx> {
       if (header == null || headerBytes == null || work == null) throw this.#lost(height, 'its total work is not known')
       if (work !== stored) {
         this.#writing.put(blockKey(TABLE.header, height, hash), encodeHeaderRecord(work, headerBytes))
-        this.#say(`the header record of block ${height} was damaged`)
+        this.#say(height, `the header record of block ${height} was damaged`)
       }
       chain.push({ hash, height, work, header })
     }
@@ -234,6 +239,8 @@ class Repair<Header extends BaseHeader, Tx> {
   }
 
   async #write(): Promise<void> {
+    if (!(await thaw(this.#core, this.#lowest - 1)))
+      throw new DataUnusableError(this.#where, 'a repair could not be written')
     try {
       await this.#writing.commit(true)
     } catch (cause) {
@@ -241,7 +248,8 @@ class Repair<Header extends BaseHeader, Tx> {
     }
   }
 
-  #say(what: string): void {
+  #say(height: number, what: string): void {
+    this.#lowest = Math.min(this.#lowest, height)
     this.#report.repaired.push(what)
   }
 

@@ -1,131 +1,24 @@
 import type { AbstractLevel } from 'abstract-level'
 import { compareBytes } from '../hex.js'
-import { cut } from './slab.js'
+import { decodeFrozen, encodeFrozen, Freezer, type FreezerFiles, type Frozen, type FrozenRecord } from './freezer.js'
+import {
+  blockKey,
+  bytesKey,
+  decodeHeaderRecord,
+  type HeaderRecord,
+  heightKey,
+  MAX_HEIGHT,
+  readHeight,
+  TABLE
+} from './layout.js'
+import { type Place, RECORD } from './record.js'
 
 /** An abstract-level database with `keyEncoding: 'view'` and `valueEncoding: 'view'`, e.g. classic-level or memory-level. */
 export type Database = AbstractLevel<Buffer | Uint8Array | string, Uint8Array, Uint8Array>
 
-/** Written under `m` ‖ `format`. A store with another one is refused. See docs/store.md. */
-export const FORMAT = '1'
-/** The same of a store that holds headers only, which older programs refuse as they should. */
-export const FORMAT_HEADERS = '1-headers'
 /** Pages of a range read, and bytes that LevelDB reads ahead. Measured: 1.6 to 5 times the default. */
 const PAGE = 1_000
 const HIGH_WATER_BYTES = 1_048_576
-
-/** First bytes of keys: one table each. docs/store.md holds them all. */
-export const TABLE = {
-  meta: 0x6d, // m
-  header: 0x68, // h
-  body: 0x62, // b
-  height: 0x69, // i
-  main: 0x63, // c
-  invalid: 0x78, // x
-  undo: 0x75, // u
-  state: 0x73, // s
-  tx: 0x74 // t
-} as const
-
-/** What the `h` table holds of a block. */
-export interface HeaderRecord {
-  work: bigint
-  header: Uint8Array
-}
-
-const u48 = (key: Uint8Array, at: number, height: number): void => {
-  const high = Math.floor(height / 0x1_0000_0000)
-  key[at] = high >>> 8
-  key[at + 1] = high
-  key[at + 2] = height >>> 24
-  key[at + 3] = height >>> 16
-  key[at + 4] = height >>> 8
-  key[at + 5] = height
-}
-
-export function readHeight(bytes: Uint8Array, at: number): number {
-  const high = (bytes[at]! << 8) | bytes[at + 1]!
-  const low = ((bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!) >>> 0
-  return high * 0x1_0000_0000 + low
-}
-
-/** table ‖ height ‖ hash: `h`, `b` and `u`. */
-export function blockKey(table: number, height: number, hash: Uint8Array): Uint8Array {
-  const key = cut(39)
-  key[0] = table
-  u48(key, 1, height)
-  key.set(hash, 7)
-  return key
-}
-
-/** table ‖ height: `c`, and the bounds of a range by height. */
-export function heightKey(table: number, height: number): Uint8Array {
-  const key = cut(7)
-  key[0] = table
-  u48(key, 1, height)
-  return key
-}
-
-/** table ‖ bytes: `i`, `x` and `s`. */
-export function bytesKey(table: number, bytes: Uint8Array): Uint8Array {
-  const key = cut(1 + bytes.length)
-  key[0] = table
-  key.set(bytes, 1)
-  return key
-}
-
-/** m ‖ name. */
-export function metaKey(name: string): Uint8Array {
-  return bytesKey(TABLE.meta, new TextEncoder().encode(name))
-}
-
-export function encodeHeight(height: number): Uint8Array {
-  const bytes = cut(6)
-  u48(bytes, 0, height)
-  return bytes
-}
-
-/** Big-endian without leading zeros; zero is the empty string. */
-export function encodeWork(work: bigint): Uint8Array {
-  const bytes = new Uint8Array(workLength(work))
-  writeWork(work, bytes, 0, bytes.length)
-  return bytes
-}
-
-/** Bytes without leading zeros. */
-function workLength(work: bigint): number {
-  if (work > MAX_SAFE) return (work.toString(16).length + 1) >> 1
-  let length = 0
-  for (let rest = Number(work); rest >= 1; rest /= 256) length++
-  return length
-}
-
-function writeWork(work: bigint, bytes: Uint8Array, at: number, length: number): void {
-  let rest = work
-  let end = at + length
-  for (; rest > MAX_SAFE; rest >>= 8n) bytes[--end] = Number(rest & 0xffn)
-  let small = Number(rest)
-  while (end > at) {
-    bytes[--end] = small % 256
-    small = Math.floor(small / 256)
-  }
-}
-
-const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
-
-export function decodeWork(bytes: Uint8Array): bigint {
-  let work = 0n
-  for (const byte of bytes) work = (work << 8n) | BigInt(byte)
-  return work
-}
-
-export function encodeHeaderRecord(work: bigint, header: Uint8Array): Uint8Array {
-  const length = workLength(work)
-  const record = cut(1 + length + header.length)
-  record[0] = length
-  writeWork(work, record, 1, length)
-  record.set(header, 1 + length)
-  return record
-}
 
 /** Databases answer Buffers, whose `slice` shares memory; the same bytes as what our types say they are. */
 function plain<B extends Uint8Array | undefined>(bytes: B): B {
@@ -133,25 +26,31 @@ function plain<B extends Uint8Array | undefined>(bytes: B): B {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) as unknown as B
 }
 
-/** Undefined for what `encodeHeaderRecord` would not have written. */
-export function decodeHeaderRecord(record: Uint8Array): HeaderRecord | undefined {
-  const length = record[0]
-  if (length == null || length > 32 || record.length <= 1 + length) return undefined
-  if (length > 0 && record[1] === 0) return undefined
-  return { work: decodeWork(record.subarray(1, 1 + length)), header: new Uint8Array(record.subarray(1 + length)) }
-}
+/** Where a block of the head chain is found in the files: by the table that holds it otherwise. */
+const FILES = { [TABLE.header]: 'headers', [TABLE.body]: 'blocks' } as const
 
 /**
- * The chain's tables in a database. Reads by key and by range, and one atomic batch at a time through `write()`. Knows keys and
- * bytes, nothing of rules.
+ * The chain's tables in a database, and its old blocks in files where there are such. Reads by key and by range, and one atomic batch at a
+ * time through `write()`. Knows keys and bytes, nothing of rules. Of a block in the files the tables `h`, `b` and `c` hold nothing: reads
+ * here look into both.
  */
 export class Store {
   /** Whether single values can be read without waiting. Without it only what is in memory can be asked synchronously. */
   readonly immediate: boolean
+  readonly freezer: Freezer | undefined
 
-  constructor(readonly db: Database) {
+  constructor(
+    readonly db: Database,
+    files?: FreezerFiles
+  ) {
     // missing from the types of level-supports 6
     this.immediate = (db.supports as { getSync?: boolean }).getSync === true
+    this.freezer = files == null ? undefined : new Freezer(files)
+  }
+
+  async open(): Promise<void> {
+    await this.db.open()
+    await this.freezer?.open(decodeFrozen(await this.db.get(RECORD.frozen)))
   }
 
   /** A value, at once where the database can. */
@@ -170,24 +69,96 @@ export class Store {
   }
 
   mainAt(height: number): Uint8Array | undefined {
-    return this.peek(heightKey(TABLE.main, height))
+    return this.freezer?.hashAt(height) ?? this.peek(heightKey(TABLE.main, height))
+  }
+
+  /** The same where the database cannot answer at once. */
+  async mainHash(height: number): Promise<Uint8Array | undefined> {
+    return this.freezer?.hashAt(height) ?? plain(await this.db.get(heightKey(TABLE.main, height)))
+  }
+
+  /** The highest block of the head chain by the index of heights. */
+  async mainTop(): Promise<Place | undefined> {
+    const range = { gte: heightKey(TABLE.main, 0), lte: heightKey(TABLE.main, MAX_HEIGHT), reverse: true, limit: 1 }
+    const [last] = await this.db.iterator(range).all()
+    const top = this.freezer?.top ?? 0
+    const frozen = this.freezer?.hashAt(top)
+    if (frozen != null && (last == null || readHeight(last[0], 1) < top)) return { height: top, hash: frozen }
+    return last == null ? undefined : { height: readHeight(last[0], 1), hash: new Uint8Array(last[1]) }
   }
 
   headerAt(height: number, hash: Uint8Array): HeaderRecord | undefined {
-    const bytes = this.peek(blockKey(TABLE.header, height, hash))
+    const bytes = this.freezer?.recordAt(height, hash) ?? this.peek(blockKey(TABLE.header, height, hash))
     return bytes == null ? undefined : decodeHeaderRecord(bytes)
   }
 
-  body(height: number, hash: Uint8Array): Promise<Uint8Array | undefined> {
-    return this.db.get(blockKey(TABLE.body, height, hash)).then(plain)
+  async body(height: number, hash: Uint8Array): Promise<Uint8Array | undefined> {
+    const frozen = await this.freezer?.body(height, hash)
+    return frozen ?? plain(await this.db.get(blockKey(TABLE.body, height, hash)))
   }
 
   write(): Writing {
-    return new Writing(this.db)
+    return new Writing(this.db, this.freezer)
   }
 
-  /** Keys and values of a table, heights `from` to `to`, ascending, in pages. */
+  /** Keys and values of `h` or `c`, heights `from` to `to`, in pages; each height's parents before it. */
   async *range(table: number, from: number, to: number): AsyncGenerator<Array<[Uint8Array, Uint8Array]>> {
+    const top = Math.min(to, this.freezer?.top ?? 0)
+    if (from <= top) {
+      yield* this.#rows(table, from, top)
+      yield* this.#frozen(table, Math.max(1, from), top)
+    }
+    yield* this.#rows(table, Math.max(from, top + 1), to)
+  }
+
+  /**
+   * Values of `h` or `b` that lie on the head chain, heights `from` to `to`, ascending, in pages. Ends before its time where the head chain
+   * was taken back meanwhile.
+   */
+  async *main(table: typeof TABLE.header | typeof TABLE.body, from: number, to: number): AsyncGenerator<Uint8Array[]> {
+    const { freezer } = this
+    let at = from
+    if (freezer != null && freezer.top >= from) {
+      if (at === 0) {
+        yield* this.#mainRows(table, 0, 0)
+        at = 1
+      }
+      for (const { generation } = freezer; at <= Math.min(to, freezer.top); ) {
+        const page = await freezer.page(FILES[table], at, to)
+        if (page == null || generation !== freezer.generation) return
+        yield page.values
+        at += page.values.length
+      }
+    }
+    yield* this.#mainRows(table, at, to)
+  }
+
+  async *#mainRows(table: number, from: number, to: number): AsyncGenerator<Uint8Array[]> {
+    // where forks lie side by side the height table tells which one counts; a height with one entry needs no look-up
+    let group: Array<[Uint8Array, Uint8Array]> = []
+    const pick = async (): Promise<Uint8Array | undefined> => {
+      if (group.length < 2) return group[0]?.[1]
+      const hash = await this.read(heightKey(TABLE.main, readHeight(group[0]![0], 1)))
+      return group.find(([key]) => hash != null && compareBytes(key.subarray(7), hash) === 0)?.[1]
+    }
+    for await (const page of this.#rows(table, from, to)) {
+      const values: Uint8Array[] = []
+      for (const entry of page) {
+        const last = group[0]
+        if (last != null && readHeight(last[0], 1) !== readHeight(entry[0], 1)) {
+          const value = group.length === 1 ? last[1] : await pick()
+          if (value != null) values.push(plain(value))
+          group = [entry]
+        } else group.push(entry)
+      }
+      if (values.length > 0) yield values
+    }
+    const value = await pick()
+    if (value != null) yield [plain(value)]
+  }
+
+  async *#rows(table: number, from: number, to: number): AsyncGenerator<Array<[Uint8Array, Uint8Array]>> {
+    if (from > to) return
     const iterator = this.db.iterator({
       gte: heightKey(table, from),
       lt: heightKey(table, to + 1),
@@ -204,45 +175,40 @@ export class Store {
     }
   }
 
-  /** Values of `h` or `b` that lie on the head chain, heights `from` to `to`, ascending, in pages. */
-  async *main(table: number, from: number, to: number): AsyncGenerator<Uint8Array[]> {
-    // where forks lie side by side the height table tells which one counts; a height with one entry needs no look-up
-    let group: Array<[Uint8Array, Uint8Array]> = []
-    const pick = async (): Promise<Uint8Array | undefined> => {
-      if (group.length < 2) return group[0]?.[1]
-      const hash = await this.read(heightKey(TABLE.main, readHeight(group[0]![0], 1)))
-      return group.find(([key]) => hash != null && compareBytes(key.subarray(7), hash) === 0)?.[1]
-    }
-    for await (const page of this.range(table, from, to)) {
-      const values: Uint8Array[] = []
-      for (const entry of page) {
-        const last = group[0]
-        if (last != null && readHeight(last[0], 1) !== readHeight(entry[0], 1)) {
-          const value = group.length === 1 ? last[1] : await pick()
-          if (value != null) values.push(plain(value))
-          group = [entry]
-        } else group.push(entry)
+  /** What the tables would hold of blocks in the files; what is damaged is left out. */
+  async *#frozen(table: number, from: number, to: number): AsyncGenerator<Array<[Uint8Array, Uint8Array]>> {
+    for (let at = from; at <= to; ) {
+      const page = await this.freezer!.page('headers', at, to)
+      if (page == null) {
+        at++
+        continue
       }
-      if (values.length > 0) yield values
+      const first = at
+      at += page.hashes.length
+      yield page.hashes.map((hash, i) =>
+        table === TABLE.main ? [heightKey(table, first + i), hash] : [blockKey(table, first + i, hash), page.values[i]!]
+      )
     }
-    const value = await pick()
-    if (value != null) yield [plain(value)]
   }
 }
 
 /** Operations that are written all or not at all, in their order. */
 export class Writing {
   readonly #db: Database
+  readonly #freezer: Freezer | undefined
   readonly #keys: Uint8Array[] = []
   /** Undefined where the key goes. */
   readonly #values: Array<Uint8Array | undefined> = []
+  #frozen: Frozen[] = []
+  #frozenTop: number | undefined
   #bytes = 0
 
-  constructor(db: Database) {
+  constructor(db: Database, freezer: Freezer | undefined) {
     this.#db = db
+    this.#freezer = freezer
   }
 
-  /** Size of keys and values. */
+  /** Size of keys and values, and of what goes into the files. */
   get bytes(): number {
     return this.#bytes
   }
@@ -257,23 +223,27 @@ export class Writing {
     this.#bytes += key.length + value.length
   }
 
-  append(other: Writing): void {
-    for (let i = 0; i < other.#keys.length; i++) {
-      this.#keys.push(other.#keys[i]!)
-      this.#values.push(other.#values[i])
-    }
-    this.#bytes += other.#bytes
-  }
-
   del(key: Uint8Array): void {
     this.#keys.push(key)
     this.#values.push(undefined)
     this.#bytes += key.length
   }
 
+  /** The next blocks for the files. */
+  freeze(block: Frozen): void {
+    this.#frozen.push(block)
+    this.#bytes += block.record.length + (block.bytes?.length ?? 0)
+  }
+
+  /** The files end at this height. */
+  cutFiles(top: number): void {
+    this.#frozenTop = top
+  }
+
   /** `sync` waits until the disk has it: it survives a power cut. `first`: other operations, written before these in the same batch. */
   async commit(sync = false, first?: Writing): Promise<void> {
-    if (this.size === 0 && (first == null || first.size === 0)) return
+    const files = await this.#files(sync)
+    if (files == null && this.size === 0 && (first == null || first.size === 0)) return
     // an array of operations costs three times as much on this thread (classic-level 3)
     const batch = this.#db.batch()
     for (const writing of [first, this]) {
@@ -284,14 +254,16 @@ export class Writing {
         else batch.put(writing.#keys[i]!, value)
       }
     }
+    if (files != null) batch.put(RECORD.frozen, encodeFrozen(files))
     await batch.write({ sync } as object)
+    if (files != null) this.#freezer!.settle(files)
   }
-}
 
-/** The value of `head`: hash, then height. */
-export function headRecord(height: number, hash: Uint8Array): Uint8Array {
-  const record = new Uint8Array(38)
-  record.set(hash)
-  record.set(encodeHeight(height), 32)
-  return record
+  async #files(sync: boolean): Promise<FrozenRecord | undefined> {
+    const freezer = this.#freezer
+    if (freezer == null) return undefined
+    if (this.#frozen.length > 0) return freezer.append(this.#frozen, sync)
+    if (this.#frozenTop != null) return freezer.upTo(this.#frozenTop)
+    return sync && freezer.dirty ? freezer.sync() : undefined
+  }
 }

@@ -1,10 +1,11 @@
 import { DataUnusableError } from '../errors.js'
 import { splitBlock, txId } from './block.js'
 import type { Core } from './core.js'
+import { heightKey, MAX_HEIGHT, readHeight, TABLE } from './layout.js'
 import { RECORD } from './record.js'
-import { MAX_HEIGHT, whereIs } from './repair.js'
+import { whereIs } from './repair.js'
 import type { BaseHeader, Limits, Located } from './rules.js'
-import { heightKey, readHeight, type Store, TABLE, type Writing } from './store.js'
+import type { Store, Writing } from './store.js'
 
 const NOTHING = new Uint8Array(0)
 const DONE = RECORD.txIndex

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { makeEntry } from '../../dist/src/chain/entry.js'
 import { HashIndex } from '../../dist/src/chain/hash-index.js'
 import { cut } from '../../dist/src/chain/slab.js'
-import { decodeHeaderRecord, decodeWork, encodeHeaderRecord, encodeWork } from '../../dist/src/chain/store.js'
+import { decodeHeaderRecord, decodeWork, encodeHeaderRecord, encodeWork } from '../../dist/src/chain/layout.js'
 import { copyOf, memoryDb, type TestChain } from './model.js'
 
 const rules = testRules({ state: { a: 'genesis' } })

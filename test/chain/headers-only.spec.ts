@@ -2,7 +2,7 @@ import { Chain, type Database, type Located, toHex } from 'blockwire/chain'
 import { buildBlock, buildChain, type TestHeader, testRules } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blockKey, metaKey, TABLE } from '../../dist/src/chain/store.js'
+import { blockKey, metaKey, TABLE } from '../../dist/src/chain/layout.js'
 import { contents, Model, memoryDb, plan, type TestChain } from './model.js'
 
 const rules = testRules({ network: 'light', state: { a: 'genesis' }, tie: 'lowest-hash' })
@@ -235,7 +235,7 @@ describe('a chain of headers alone', () => {
       name: 'DataRoleError',
       fix: expect.stringContaining("role 'full'")
     })
-    await blocks.put(metaKey('format'), new TextEncoder().encode('2'))
+    await blocks.put(metaKey('format'), new TextEncoder().encode('3'))
     await expect(open({ db: blocks })).rejects.toMatchObject({ name: 'DataVersionError' })
   })
 

@@ -2,7 +2,7 @@ import { Chain, type Database, type RebuildDetail, type Rules, toHex } from 'blo
 import { buildBlock, buildChain, growChain, type TestHeader, type TestTx, testRules } from 'blockwire/testing'
 import { MemoryLevel } from 'memory-level'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { blockKey, heightKey, TABLE } from '../../dist/src/chain/store.js'
+import { blockKey, heightKey, TABLE } from '../../dist/src/chain/layout.js'
 import { contents, copyOf, sorted, stateOf, type TestChain, table } from './model.js'
 
 type TestRules = Rules<TestHeader, TestTx>

@@ -2,7 +2,7 @@ import { Chain, type Database, encodeBlock, type Located, toHex } from 'blockwir
 import { buildBlock, buildChain, growChain, type TestHeader, testRules } from 'blockwire/testing'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { blockKey, bytesKey, heightKey, TABLE } from '../../dist/src/chain/store.js'
+import { blockKey, bytesKey, heightKey, TABLE } from '../../dist/src/chain/layout.js'
 import { contents, copyOf, memoryDb, sorted, stateOf, type TestChain } from './model.js'
 
 const rules = testRules({ state: { a: 'genesis' } })

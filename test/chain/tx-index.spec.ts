@@ -2,7 +2,7 @@ import { Chain, type Database, splitBlock, toHex, txId } from 'blockwire/chain'
 import { buildBlock, buildChain, type TestTx, testRules } from 'blockwire/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blockKey, TABLE } from '../../dist/src/chain/store.js'
+import { blockKey, TABLE } from '../../dist/src/chain/layout.js'
 import { contents, Model, memoryDb, plan, type TestChain } from './model.js'
 
 const rules = testRules({ network: 'index', tie: 'lowest-hash' })
