@@ -5,8 +5,8 @@ import { MemoryLevel } from 'memory-level'
 import { describe, expect, it } from 'vitest'
 import { makeEntry } from '../../dist/src/chain/entry.js'
 import { HashIndex } from '../../dist/src/chain/hash-index.js'
-import { cut } from '../../dist/src/chain/slab.js'
 import { decodeHeaderRecord, decodeWork, encodeHeaderRecord, encodeWork } from '../../dist/src/chain/layout.js'
+import { cut } from '../../dist/src/chain/slab.js'
 import { copyOf, memoryDb, type TestChain } from './model.js'
 
 const rules = testRules({ state: { a: 'genesis' } })
