@@ -47,7 +47,7 @@ export async function* blocksOf<Header extends BaseHeader, Tx>(
   from: number,
   to: number
 ): AsyncGenerator<Uint8Array[]> {
-  const last = Math.min(to, core.tree.head.at.height)
+  const last = core.bodies ? Math.min(to, core.tree.head.at.height) : -1
   if (from <= last) yield* core.store.main(TABLE.body, Math.max(0, from), last)
 }
 
