@@ -63,8 +63,8 @@ export class Core<Header extends BaseHeader, Tx> {
   readonly inspector: Inspector<Header, Tx>
   /** Headers no longer remembered, to be deleted with the next batch. */
   readonly #trash: Entry<Header>[] = []
-  /** Headers that are in memory only, with their bytes, parents first. */
-  #pending = new Map<Entry<Header>, Uint8Array>()
+  /** Headers that are in memory only, parents first. */
+  #pending = new Set<Entry<Header>>()
   /** Undo is stored from this height up. */
   undoFrom = 1
   /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
@@ -215,8 +215,8 @@ export class Core<Header extends BaseHeader, Tx> {
   }
 
   /** Headers that need not be on disk before whatever is written next. */
-  later(headers: Map<Entry<Header>, Uint8Array>): void {
-    for (const [entry, bytes] of headers) this.#pending.set(entry, bytes)
+  later(headers: Entry<Header>[]): void {
+    for (const entry of headers) this.#pending.add(entry)
   }
 
   /** Whether nothing is stored of a header that is here. */
@@ -240,14 +240,14 @@ export class Core<Header extends BaseHeader, Tx> {
     let first: Writing | undefined
     if (!hold && pending.size > 0) {
       first = this.store.write()
-      for (const [entry, bytes] of pending) putHeader(first, entry.at, bytes)
-      this.#pending = new Map()
+      for (const { at } of pending) putHeader(first, at, at.bytes!)
+      this.#pending = new Set()
     }
     try {
       await writing.commit(sync, first)
       return true
     } catch (cause) {
-      if (first != null) this.#pending = new Map([...pending, ...this.#pending])
+      if (first != null) this.#pending = new Set([...pending, ...this.#pending])
       this.discard(trash)
       this.error(new StoreWriteError(what, cause))
       return false

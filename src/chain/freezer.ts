@@ -165,14 +165,16 @@ export class Freezer {
     if (ends.headers === Number.POSITIVE_INFINITY) throw new Error(`where block ${this.#top} ends cannot be read`)
     const index = new Uint8Array(blocks.length * ENTRY_BYTES)
     const starts = { ...ends }
-    for (const [i, { hash, record, bytes }] of blocks.entries()) {
+    const bodies: Uint8Array[] = []
+    for (let i = 0; i < blocks.length; i++) {
+      const { hash, record, bytes } = blocks[i]!
       ends.headers += record.length
       ends.blocks += bytes?.length ?? 0
+      if (bytes != null) bodies.push(bytes)
       index.set(hash, i * ENTRY_BYTES)
       writeHeight(index, i * ENTRY_BYTES + SPANS.headers, ends.headers)
       writeHeight(index, i * ENTRY_BYTES + SPANS.blocks, ends.blocks)
     }
-    const bodies = blocks.flatMap(({ bytes }) => bytes ?? [])
     await Promise.all([
       this.#files.write('index', (first - 1) * ENTRY_BYTES, [index]),
       this.#files.write('headers', starts.headers, gathered(blocks.map(({ record }) => record))),

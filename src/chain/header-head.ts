@@ -16,13 +16,13 @@ const HEAD = metaKey('head')
 export async function followTarget<Header extends BaseHeader, Tx>(
   core: Core<Header, Tx>,
   writing: Writing,
-  fresh: Map<Entry<Header>, Uint8Array>
+  fresh: Entry<Header>[]
 ): Promise<(() => void) | undefined> {
   const { tree } = core
   const before = tree.head
   const head = tree.target
   const putRest = (frozen: Set<Entry<Header>>): void => {
-    for (const [entry, bytes] of fresh) if (!frozen.has(entry)) putHeader(writing, entry.at, bytes)
+    for (const entry of fresh) if (!frozen.has(entry)) putHeader(writing, entry.at, entry.at.bytes!)
   }
   if (core.bodies || head === before) {
     putRest(new Set())
@@ -38,12 +38,14 @@ export async function followTarget<Header extends BaseHeader, Tx>(
     return undefined
   }
   const onFiles = common.at.height === core.store.freezer?.top
-  const frozen = new Set(onFiles && added.length >= core.bulk && added.every((each) => fresh.has(each)) ? added : [])
+  // nothing of them is stored yet where that is so of the first
+  const allNew = fresh.includes(added[0]!)
+  const frozen = new Set(onFiles && allNew && added.length >= core.bulk ? added : [])
   for (let height = head.at.height + 1; height <= before.at.height; height++) writing.del(heightKey(TABLE.main, height))
   for (const entry of added) {
-    const { height, hash, work } = entry.at
+    const { height, hash, work, bytes } = entry.at
     if (frozen.has(entry)) {
-      writing.freeze({ height, hash, record: encodeHeaderRecord(work, fresh.get(entry)!), bytes: undefined })
+      writing.freeze({ height, hash, record: encodeHeaderRecord(work, bytes!), bytes: undefined })
       writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
     } else writing.put(heightKey(TABLE.main, height), hash)
   }
@@ -68,7 +70,7 @@ export async function followTarget<Header extends BaseHeader, Tx>(
 /** Moves the head to where it should be, on its own: after a start, where the store was mended, and to a branch that was accepted. */
 export async function catchUp<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const writing = core.store.write()
-  const moved = await followTarget(core, writing, new Map())
+  const moved = await followTarget(core, writing, [])
   if (moved != null && (await core.commit(writing, 'the head', false))) moved()
   if (!core.bodies) await reviewSplit(core)
 }

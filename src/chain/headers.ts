@@ -33,13 +33,14 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   list: Uint8Array[],
   later = false
 ): Promise<HeadersResult<Header>> {
-  const fresh = new Map<Entry<Header>, Uint8Array>()
+  const fresh: Entry<Header>[] = []
   const result: HeadersResult<Header> = { verdict: ACCEPT, added: 0 }
   let top: Entry<Header> | undefined
   let since = performance.now()
   makeRoom(core, list.length)
   const hashes = core.inspector.hashes(list)
-  for (const [i, bytes] of list.entries()) {
+  for (let i = 0; i < list.length; i++) {
+    const bytes = list[i]!
     const hash = hashes[i]
     const here = hash == null ? undefined : core.tree.get(hash)
     if (here != null && here.invalid == null) {
@@ -79,9 +80,9 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
       result.verdict = ignore('full', TOO_MANY)
       break
     }
-    top = core.tree.insert(located(named, place, core.bodies ? own : undefined), parent)
+    top = core.tree.insert(located(named, place, own), parent)
     core.tree.revive(top)
-    fresh.set(top, own)
+    fresh.push(top)
     result.last = top.at
     result.added++
     if (performance.now() - since > SLICE_MS) {
@@ -90,12 +91,12 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     }
   }
   // the head of a chain of headers goes with them, and is not left for later
-  const waits = core.bodies && (later || fresh.size >= core.bulk) && core.pending + fresh.size <= MAX_PENDING
+  const waits = core.bodies && (later || fresh.length >= core.bulk) && core.pending + fresh.length <= MAX_PENDING
   const writing = core.store.write()
   const moved = waits ? undefined : await followTarget(core, writing, fresh)
   if (waits) core.later(fresh)
-  else if (writing.size > 0 && !(await core.commit(writing, `${fresh.size} headers`, false))) {
-    core.tree.removeAll([...fresh.keys()])
+  else if (writing.size > 0 && !(await core.commit(writing, `${fresh.length} headers`, false))) {
+    core.tree.removeAll(fresh)
     return { verdict: ignore('error', 'the headers could not be written'), added: 0 }
   }
   if (moved != null) moved()

@@ -1,6 +1,7 @@
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
+import type { Outcome } from './execution.js'
 import { freezeAll } from './freezing.js'
 import type { Waiting } from './future.js'
 import type { Piece } from './inspector.js'
@@ -182,7 +183,8 @@ export class Importer<Header extends BaseHeader, Tx> {
     try {
       let opened: Array<Piece<Header, Tx> | Verdict> = []
       let from = 0
-      for (const [n, bytes] of blocks.entries()) {
+      for (let n = 0; n < blocks.length; n++) {
+        const bytes = blocks[n]!
         const top = advance.top
         if (n === from + opened.length) {
           from = n
@@ -244,18 +246,26 @@ export class Importer<Header extends BaseHeader, Tx> {
     if (isFresh && core.tree.full) return false
     const entry = standing.entry ?? core.tree.insert(located(piece, standing.place), top)
     if (isFresh) fresh.push(entry)
-    const settled = (outcome: unknown): boolean => {
-      if (outcome === true) {
-        core.inspector.forget(piece.bytes)
-        return true
-      }
-      if (isFresh) {
-        fresh.pop()
-        core.tree.remove(entry)
-      }
-      return false
-    }
     const outcome = advance.apply(entry, piece, body.txs, isFresh)
-    return isPromise(outcome) ? outcome.then(settled) : settled(outcome)
+    return isPromise(outcome)
+      ? outcome.then((settled) => this.#appended(settled, entry, piece, isFresh ? fresh : undefined))
+      : this.#appended(outcome, entry, piece, isFresh ? fresh : undefined)
+  }
+
+  #appended(
+    outcome: Outcome,
+    entry: Entry<Header>,
+    piece: Piece<Header, Tx>,
+    fresh: Entry<Header>[] | undefined
+  ): boolean {
+    if (outcome === true) {
+      this.#core.inspector.forget(piece.bytes)
+      return true
+    }
+    if (fresh != null) {
+      fresh.pop()
+      this.#core.tree.remove(entry)
+    }
+    return false
   }
 }

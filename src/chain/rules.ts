@@ -35,7 +35,7 @@ export interface Located<Header> {
   /** Of this block and all before it. */
   work: bigint
   header: Header
-  /** The header's bytes, where the block's body is still to come. */
+  /** The header's bytes, until the block joins the head chain. */
   bytes?: Uint8Array | undefined
 }
 
