@@ -1,8 +1,10 @@
-import { readSync } from 'node:fs'
+import { readSync, writevSync } from 'node:fs'
 import { constants, type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FileName, FreezerFiles } from './chain/index.js'
 
+/** To hand a write to another thread takes as long as to write so much into the system's cache. Measured: 30 to 90 µs. */
+const SMALL_BYTES = 65_536
 const NAMES: FileName[] = ['headers', 'blocks', 'index']
 
 /** The files of old blocks in a directory, created where they are missing. The second function closes them; it may be called twice. */
@@ -58,14 +60,16 @@ class DiskFiles implements FreezerFiles {
   }
 
   async write(file: FileName, at: number, parts: Uint8Array[]): Promise<void> {
+    const handle = this.#handle(file)
+    const small = parts.reduce((size, part) => size + part.length, 0) <= SMALL_BYTES
     let rest = parts
     let to = at
     while (rest.length > 0) {
       // the system takes 1,024 at once
       const some = rest.slice(0, 512)
-      const { bytesWritten } = await this.#handle(file).writev(some, to)
-      to += bytesWritten
-      rest = [...behind(some, bytesWritten), ...rest.slice(512)]
+      const written = small ? writevSync(handle.fd, some, to) : (await handle.writev(some, to)).bytesWritten
+      to += written
+      rest = [...behind(some, written), ...rest.slice(512)]
     }
   }
 
