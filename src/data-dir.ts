@@ -40,7 +40,7 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
     keyEncoding: 'view',
     valueEncoding: 'view',
     compression: false,
-    writeBufferSize: 16 << 20
+    writeBufferSize: 4 << 20
   })
   try {
     await db.open()

@@ -35,7 +35,7 @@ async function serve() {
 
 /** @param {string} dataDir @param {number} blocks @param {boolean} [measured] */
 async function download(dataDir, blocks, measured = false) {
-  const node = await createNode({ rules, dataDir, seeds: config.addresses })
+  const node = await createNode({ rules, dataDir, seeds: config.addresses, role: config.role ?? 'full' })
   const charged = charges(node.peers)
   // from the first request on, as with the others: dialling and handshakes are no part of it
   while (node.sync.state === 'no-peers' || node.sync.state === 'idle')

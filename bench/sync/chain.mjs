@@ -22,14 +22,14 @@ const MINER = new Uint8Array(32).fill(7)
 /** @type {Record<string, Kind>} */
 export const KINDS = {
   '300B': {
-    blocks: 100_000,
+    blocks: 300_000,
     quick: 1_500,
     peers: { hypercore: 50_000, bcoin: 5_000, naive: 1_500 },
     txs: 1,
     txBytes: 213
   },
   '100KB': { blocks: 1_000, quick: 30, peers: { hypercore: 1_000, bcoin: 500, naive: 500 }, txs: 400, txBytes: 250 },
-  headers: { blocks: 100_000, quick: 3_000, peers: { naive: 1_500 }, txs: 0, txBytes: 0 },
+  headers: { blocks: 300_000, quick: 3_000, peers: { naive: 1_500 }, txs: 0, txBytes: 0 },
   coin: { blocks: 50_000, quick: 1_500, peers: { naive: 1_500 }, txs: 1, txBytes: 0 }
 }
 

@@ -82,9 +82,9 @@ async function rate(name, bench) {
     {
       blockwire: () =>
         run({
-          files: ['blockwire.mjs', name === 'headers' ? 'headers.mjs' : 'blockwire.mjs'],
+          files: ['blockwire.mjs', 'blockwire.mjs'],
           server: { kind: name, dir: dirs.blockwire },
-          client: { kind: name, blocks, bytes },
+          client: { kind: name, blocks, bytes, ...(name === 'headers' ? { role: 'light' } : {}) },
           head: chain.head,
           ...{ root, profiles, tell }
         }),

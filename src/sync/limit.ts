@@ -41,7 +41,7 @@ export const LEAST_PRESYNC = 200_000
 export const PRESYNC_PER_S = 20_000
 /** Bodies that are asked for or waiting for their turn. Bitcoin Core: BLOCK_DOWNLOAD_WINDOW. */
 export const WINDOW_BLOCKS = 8_192
-export const WINDOW_BYTES = 64 << 20
+export const WINDOW_BYTES = 32 << 20
 /** Smallest and largest batch of bodies; in between it is what a peer sends in `BATCH_MS`. */
 export const MIN_BATCH = 16
 export const MAX_BATCH = 4_096
