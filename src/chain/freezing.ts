@@ -46,10 +46,14 @@ export async function freezeAll<Header extends BaseHeader, Tx>(core: Core<Header
   while (left() > 0 && (await freeze(core)));
 }
 
-/** Moves blocks above a height back into the database, so that they can be taken back one by one. False when that could not be written. */
+/**
+ * Moves blocks above a height back into the database, so that they can be taken back one by one. False when that could not be
+ * written. What is moved stays moved. @throws AbortError once the chain is being closed
+ */
 export async function thaw<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, height: number): Promise<boolean> {
   const { freezer } = core.store
   while (freezer != null && freezer.top > height) {
+    core.checkClosing()
     const writing = core.store.write()
     let top = freezer.top
     for (const last = top; top > height && last - top < STEP_BLOCKS && writing.bytes < STEP_BYTES; top--)
