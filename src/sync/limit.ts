@@ -44,7 +44,7 @@ export const WINDOW_BLOCKS = 8_192
 export const WINDOW_BYTES = 32 << 20
 /** Smallest and largest batch of bodies; in between it is what a peer sends in `BATCH_MS`. */
 export const MIN_BATCH = 16
-export const MAX_BATCH = 4_096
+export const MAX_BATCH = MAX_RANGE
 export const BATCH_BYTES = 8 << 20
 export const BATCH_MS = 1_000
 /** Bodies in one import. */
