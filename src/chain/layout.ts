@@ -126,10 +126,16 @@ export function encodeHeaderRecord(work: bigint, header: Uint8Array): Uint8Array
 
 /** Undefined for what `encodeHeaderRecord` would not have written. */
 export function decodeHeaderRecord(record: Uint8Array): HeaderRecord | undefined {
+  const header = headerOf(record)
+  return header && { work: decodeWork(record.subarray(1, 1 + record[0]!)), header: new Uint8Array(header) }
+}
+
+/** The header of a record, as a view of it; undefined as above. */
+export function headerOf(record: Uint8Array): Uint8Array | undefined {
   const length = record[0]
   if (length == null || length > 32 || record.length <= 1 + length) return undefined
   if (length > 0 && record[1] === 0) return undefined
-  return { work: decodeWork(record.subarray(1, 1 + length)), header: new Uint8Array(record.subarray(1 + length)) }
+  return record.subarray(1 + length)
 }
 
 /** The value of `head`: hash, then height. */

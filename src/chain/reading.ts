@@ -1,7 +1,7 @@
 import { equalBytes } from '../hex.js'
 import type { Core } from './core.js'
 import { type Entry, type Status, statusOf } from './entry.js'
-import { bytesKey, decodeHeaderRecord, readHeight, TABLE } from './layout.js'
+import { bytesKey, decodeHeaderRecord, headerOf, readHeight, TABLE } from './layout.js'
 import type { BaseHeader, Located } from './rules.js'
 
 /** Newest headers that a locator names one by one; further down the distance doubles. */
@@ -62,7 +62,7 @@ export async function* headersOf<Header extends BaseHeader, Tx>(
   for await (const page of core.store.main(TABLE.header, Math.max(0, from), last)) {
     const headers: Uint8Array[] = []
     for (const record of page) {
-      const header = decodeHeaderRecord(record)?.header
+      const header = headerOf(record)
       if (header != null) headers.push(header)
     }
     yield headers
