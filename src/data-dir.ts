@@ -39,8 +39,7 @@ export async function openDataDir(dir: string, given?: PrivateKey): Promise<Data
   const db = new ClassicLevel<Uint8Array, Uint8Array>(join(dir, 'db'), {
     keyEncoding: 'view',
     valueEncoding: 'view',
-    compression: false,
-    writeBufferSize: 4 << 20
+    compression: false
   })
   try {
     await db.open()
