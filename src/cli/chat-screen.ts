@@ -57,5 +57,6 @@ const WHY = {
   left: '',
   lost: ': the connection was lost',
   slow: ': did not read what was sent',
-  'too-large': ': sent a line of over 64 KiB'
+  'too-large': ': sent a line of over 64 KiB',
+  violation: ': sent what is no chat'
 }
