@@ -8,9 +8,10 @@ import type { Hello } from '../pb/chat.js'
 import { openStream } from '../protocol/index.js'
 import { ConfirmedConversation, type ConfirmedInit } from './confirmed.js'
 import { LineConversation } from './conversation.js'
-import type { Chat, ChatComponents, ChatEvents, ChatInit, Conversation } from './index.js'
+import type { Chat, ChatComponents, ChatEvents, ChatInit, Conversation, Room, RoomInit } from './index.js'
 import { CONFIRMED, Link, REFUSED, readAnswer, readOpening } from './link.js'
 import { again, parseTarget, reach } from './reach.js'
+import { Rooms, type RoomsSiblings } from './rooms.js'
 
 /** The ID of go-libp2p's chat example. */
 export const PROTOCOL = '/chat/1.0.0'
@@ -41,6 +42,7 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
   readonly #open = new Set<LineConversation | ConfirmedConversation>()
   /** Confirmed ones that others began, by peer and ID. */
   readonly #incoming = new Map<string, ConfirmedConversation>()
+  readonly #rooms: Rooms
   #faults: FaultPort | undefined
   #stopping = new AbortController()
 
@@ -53,6 +55,7 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
     this.#stallMs = atLeast(1, 'stallMs', init.stallMs ?? 10_000)
     this.#awayMs = atLeast(0, 'awayMs', init.awayMs ?? 120_000)
     this.#clock = init.clock ?? systemClock
+    this.#rooms = new Rooms(components, this.#clock, (peer, fault, reason) => this.#faults?.fault(peer, fault, reason))
   }
 
   get conversations(): Conversation[] {
@@ -61,11 +64,12 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
 
   async start(): Promise<void> {
     this.#stopping = new AbortController()
-    this.#faults = faultPort(this.#components)
+    this.#faults = sibling<FaultPort>(this.#components, 'peers')
     // what is over our own limits is told so
     const limits = { maxInboundStreams: this.#maxPerPeer + 4, maxOutboundStreams: MAX_OUTBOUND }
     await this.#components.registrar.handle(CONFIRMED, this.#onConfirmed, limits)
     await this.#components.registrar.handle(PROTOCOL, this.#onLines, limits)
+    await this.#rooms.start(this.#roomSiblings())
   }
 
   /** While the network is still up: goodbye. */
@@ -75,11 +79,12 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
     const cancel = this.#clock.after(STOP_MS, () => {
       for (const conversation of open) conversation.cut()
     })
-    await Promise.all(open.map((conversation) => conversation.finish('stopped')))
+    await Promise.all([this.#rooms.leave(), ...open.map((conversation) => conversation.finish('stopped'))])
     cancel()
   }
 
   async stop(): Promise<void> {
+    await this.#rooms.stop()
     await this.#components.registrar.unhandle(CONFIRMED)
     await this.#components.registrar.unhandle(PROTOCOL)
     for (const conversation of this.#open) conversation.cut()
@@ -122,6 +127,16 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
     const connection = await reach(this.#components.connectionManager, target, either)
     const stream = await openStream(connection, CONFIRMED, OPEN_MS, this.#clock, either)
     return this.#greet(stream, connection, hello, either)
+  }
+
+  room(name: string, init: RoomInit = {}): Room {
+    return this.#rooms.open(name, init, this.#roomSiblings())
+  }
+
+  #roomSiblings(): RoomsSiblings | undefined {
+    const gossip = sibling<RoomsSiblings['gossip']>(this.#components, 'gossip')
+    const chain = sibling<RoomsSiblings['chain']>(this.#components, 'chain')
+    return gossip == null || chain == null ? undefined : { gossip, chain }
   }
 
   /** A stream of go-libp2p's chat example. */
@@ -223,10 +238,10 @@ function atLeast(least: number, option: string, value: number): number {
   throw new ConfigError(option, `${value} is not a whole number from ${least} on`)
 }
 
-/** libp2p's components throw for a name that is missing. */
-function faultPort(components: object): FaultPort | undefined {
+/** A service that may be missing: reading it throws then. */
+function sibling<T>(components: object, name: string): T | undefined {
   try {
-    return (components as { peers?: FaultPort }).peers
+    return (components as Record<string, T>)[name]
   } catch {
     return undefined
   }

@@ -21,9 +21,11 @@
  * await conversation.send('hello')
  * ```
  *
+ * Rooms are for more than two, over gossip: `chat.room('lobby', { nickname: 'ana' })`.
+ *
  * A conversation is a duplex that `it-pipe` joins: `pipe(lines, conversation, show)`.
  */
-import type { ComponentLogger, PeerId } from '@libp2p/interface'
+import type { ComponentLogger, Libp2pEvents, PeerId, PrivateKey } from '@libp2p/interface'
 import type { ConnectionManager, Registrar } from '@libp2p/interface-internal'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { TypedEventTarget } from 'main-event'
@@ -55,11 +57,16 @@ export interface ChatInit {
   clock?: Clock
 }
 
-/** What the chat needs of its host. A service `peers` is told of broken rules when it stands beside. */
+/**
+ * What the chat needs of its host. A service `peers` is told of broken rules when it stands beside; rooms need `gossip` and its `chain`.
+ */
 export interface ChatComponents {
   registrar: Registrar
   connectionManager: ConnectionManager
   logger: ComponentLogger
+  privateKey: PrivateKey
+  peerId: PeerId
+  events: TypedEventTarget<Libp2pEvents>
 }
 
 export interface ChatEvents {
@@ -83,6 +90,68 @@ export interface Chat extends TypedEventTarget<ChatEvents> {
    * reason of `signal`
    */
   open(target: PeerId | Multiaddr | string, options?: { signal?: AbortSignal }): Promise<Conversation>
+  /**
+   * Goes into a room, which is there for everyone who names it. Needs `gossip()` beside, and a started host.
+   *
+   * @param name `[a-z0-9][a-z0-9_-]{0,26}`
+   * @throws ConfigError for a name or an option that cannot work, or when we are in that room
+   */
+  room(name: string, init?: RoomInit): Room
+}
+
+export interface RoomInit {
+  /** What others see beside our peer ID, at most 32 bytes. Nobody checks that it is ours alone. @default none */
+  nickname?: string
+  /** How many of the last messages are kept and given to newcomers, 0 to 1,000. @default 100 */
+  history?: number
+}
+
+/** Somebody who is in a room. */
+export interface RoomMember {
+  /** Peer ID; it is proven by a signature. */
+  peer: string
+  /** As chosen by the member: show it through `printable`. */
+  nickname: string
+}
+
+/** What somebody said. Its signature was checked. */
+export interface RoomMessage {
+  /** Peer ID. */
+  sender: string
+  nickname: string
+  /** Anything may be in it, line breaks too: show it through `printable`. */
+  text: string
+  /** Logical time: ms since 1970 by the sender's clock, or later when it had heard something later. */
+  clock: number
+}
+
+export interface RoomEvents {
+  /** Somebody else said something. `past`: before we came. Nothing comes twice; `messages` has the order. */
+  message: CustomEvent<RoomMessage & { past: boolean }>
+  join: CustomEvent<RoomMember>
+  /** `left`: it said goodbye. `silent`: nothing was heard of it for 35 s, or for 12 s after our connection to it was lost. */
+  leave: CustomEvent<RoomMember & { reason: 'left' | 'silent' }>
+}
+
+/**
+ * A room: everyone in it hears what each says, whether connected or through others. Each message is signed by its sender over network,
+ * room, time and text. At most 10 messages a second are taken from one sender, on average over 10 s, and 256 senders are remembered.
+ * Messages whose clock is more than five minutes from ours are left aside. `stop` leaves every room.
+ */
+export interface Room extends TypedEventTarget<RoomEvents> {
+  readonly name: string
+  readonly nickname: string
+  /** Who is here, ourselves apart. */
+  readonly members: RoomMember[]
+  /** The last ones, ours too, by logical time and sender: the same order for all who have them. */
+  readonly messages: RoomMessage[]
+  /**
+   * Says something. Resolves when it is handed to those who are connected to us, with their number; what is said to nobody is kept for
+   * newcomers. Rejects with ConfigError when `text` has not 1 to 8,192 bytes, and with BusyError over 8 a second.
+   */
+  say(text: string): Promise<{ recipients: number }>
+  /** Says goodbye. */
+  leave(): Promise<void>
 }
 
 /**
