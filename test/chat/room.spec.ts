@@ -151,7 +151,7 @@ describe('strangers in a room', () => {
   it('are not believed: what is not signed by its sender for this room is refused', async () => {
     const good = await message()
     const other = await message({}, '/blockwire/test-00000000/chat.other/1')
-    const fields = RoomMessage.decode(good)
+    const fields = RoomMessage.decode(await message({ text: 'never sent' }))
     const somebody = await generateKeyPair('Ed25519')
     const { ana, results } = await judged(
       good,
