@@ -89,7 +89,7 @@ export async function openChat({ report, room: roomName, name, ...init }: ChatIn
      * and with BusyError when the room has heard too much from us; then it was said to nobody.
      */
     async say(text: string): Promise<number> {
-      const heard = room == null || text === '' ? 0 : (await room.say(text)).recipients
+      const heard = room == null ? 0 : (await room.say(text)).recipients
       const to = new Map(service.conversations.map((conversation) => [conversation.peer.toString(), conversation]))
       const sent = await Promise.allSettled([...to.values()].map(async (conversation) => conversation.send(text)))
       const refused = sent.find((one) => one.status === 'rejected' && one.reason.name === 'ConfigError')

@@ -124,7 +124,7 @@ describe('three chats', () => {
     }
     expect(await Promise.all([b.chat.signal('SIGINT'), c.chat.signal('SIGINT')])).toEqual([0, 0])
     expect(b.chat.stderr + c.chat.stderr).toBe('')
-  })
+  }, 90_000)
 
   it('show people who is gone, and how', async () => {
     const listener = Program.chat()
