@@ -31,6 +31,7 @@ export type OpenChat = Awaited<ReturnType<typeof openChat>>
 export async function openChat({ report, room: roomName, name, ...init }: ChatInit) {
   const host = await chatHost({ ...init, introductions: roomName != null })
   const { chat: service, peers } = host.services
+  let stopping = false
 
   async function listenTo(conversation: Conversation): Promise<void> {
     const peer = conversation.peer.toString()
@@ -45,7 +46,8 @@ export async function openChat({ report, room: roomName, name, ...init }: ChatIn
 
   service.addEventListener('conversation', ({ detail }) => void listenTo(detail))
   peers.addEventListener('seed', ({ detail: { address, state, error, nextMs } }) => {
-    if (state === 'dialling') return
+    // that they go when we do is no news
+    if (state === 'dialling' || stopping) return
     void report({
       event: 'seed',
       address,
@@ -103,6 +105,7 @@ export async function openChat({ report, room: roomName, name, ...init }: ChatIn
     },
     /** Says goodbye to everyone and stops the host, for at most about a second. */
     async stop(): Promise<void> {
+      stopping = true
       const cut = setTimeout(() => {
         for (const connection of host.getConnections()) connection.abort(new Error('the host stops'))
       }, 1_000)

@@ -76,10 +76,16 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
   async beforeStop(): Promise<void> {
     this.#stopping.abort(new StreamLostError('the host stops'))
     const open = [...this.#open]
-    const cancel = this.#clock.after(STOP_MS, () => {
-      for (const conversation of open) conversation.cut()
+    let cancel = (): void => {}
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(STOP_MS, () => {
+        for (const conversation of open) conversation.cut()
+        resolve()
+      })
     })
-    await Promise.all([this.#rooms.leave(), ...open.map((conversation) => conversation.finish('stopped'))])
+    // a goodbye to a room waits while links are full
+    const left = Promise.race([this.#rooms.leave(), late])
+    await Promise.all([left, ...open.map((conversation) => conversation.finish('stopped'))])
     cancel()
   }
 
@@ -168,8 +174,12 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
       this.safeDispatchEvent('conversation', { detail: conversation })
     } catch (err) {
       link.abort(err as Error)
-      if (err instanceof PeerError && err.fault === 'protocol') this.#faults?.fault(peer, err.fault, err.message)
+      this.#charge(peer, err)
     }
+  }
+
+  #charge(peer: PeerId, err: unknown): void {
+    if (err instanceof PeerError && err.fault === 'protocol') this.#faults?.fault(peer, err.fault, err.message)
   }
 
   /** Why one more of a peer cannot begin; undefined when it can. Who is away makes room. */
@@ -194,6 +204,7 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
       return { link, received: await readAnswer(link) }
     } catch (err) {
       link.abort(err as Error)
+      this.#charge(connection.remotePeer, err)
       throw err
     } finally {
       signal.removeEventListener('abort', onAbort)
@@ -217,7 +228,7 @@ export class ChatService extends TypedEventEmitter<ChatEvents> implements Chat, 
     conversation.closed.then(({ reason, error }) => {
       this.#open.delete(conversation)
       this.#log('conversation with %p is over: %s', conversation.peer, reason)
-      if (error?.fault === 'protocol') this.#faults?.fault(conversation.peer, error.fault, error.message)
+      this.#charge(conversation.peer, error)
     })
     return conversation
   }

@@ -21,7 +21,8 @@
  * await conversation.send('hello')
  * ```
  *
- * Rooms are for more than two, over gossip: `chat.room('lobby', { nickname: 'ana' })`.
+ * Rooms are for more than two, over gossip: `chat.room('lobby', { nickname: 'ana' })`. In a node of a chain, give `createNode` the option
+ * `services: { chat: chat() }`: its rooms are those of that chain.
  *
  * A conversation is a duplex that `it-pipe` joins: `pipe(lines, conversation, show)`.
  */

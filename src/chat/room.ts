@@ -63,6 +63,8 @@ export class OpenRoom extends TypedEventEmitter<RoomEvents> implements Room {
   #saidHere = Number.NEGATIVE_INFINITY
   /** Somebody was there to hear it. */
   #greeted = false
+  /** A newcomer has not heard it. */
+  #owed = false
   /** How many were asked for history, and whom. */
   readonly #asked = new Set<string>()
   #cancelTick: () => void = () => {}
@@ -141,12 +143,13 @@ export class OpenRoom extends TypedEventEmitter<RoomEvents> implements Room {
     for (const { sender, name } of this.#members.expire(now)) {
       this.safeDispatchEvent('leave', { detail: { peer: sender, nickname: name, reason: 'silent' } })
     }
-    if (now - this.#saidHere >= (this.#greeted ? HERE_MS : 0)) this.#sayHere(now)
+    if (now - this.#saidHere >= (this.#owed ? GREET_MS : this.#greeted ? HERE_MS : 0)) this.#sayHere(now)
     this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick())
   }
 
   #sayHere(now: number): void {
     this.#saidHere = now
+    this.#owed = false
     this.#send(KIND.here).then(
       ({ recipients }) => {
         this.#greeted = recipients > 0
@@ -185,6 +188,7 @@ export class OpenRoom extends TypedEventEmitter<RoomEvents> implements Room {
     if (change === 'joins') {
       this.safeDispatchEvent('join', { detail: member })
       if (now - this.#saidHere >= GREET_MS) this.#sayHere(now)
+      else this.#owed = true
     }
     if (message.kind === KIND.text) this.#keep(message, false)
     if (change === 'leaves') this.safeDispatchEvent('leave', { detail: { ...member, reason: 'left' } })

@@ -69,7 +69,7 @@ describe.skipIf(noTerminal != null)('a chat in a terminal', () => {
     terminal.type('half a li')
     await terminal.until('what is typed', (screen) => screen.includes('half a li'))
     const before = terminal.screen.length
-    listener.type('meanwhile\u001b[7;7H\u001b]0;title\u0007\u009b2J\r\u0008 said\n')
+    listener.type('meanwhile\u001b[7;7H\u001b]0;title\u0007\u009b2J\u0008 said\n')
     await terminal.until('the line and what was typed', (screen) =>
       /meanwhile.*said[\s\S]*> half a li/.test(screen.slice(before))
     )
