@@ -182,7 +182,7 @@ export class ConfirmedConversation extends TypedEventEmitter<ConversationEvents>
       } else if (this.#said) return
       else await this.#bell.wait()
     }
-    if (this.#ending != null && !this.#said) yield { bye: {} }
+    if (this.#ending != null) yield { bye: {} }
   }
 
   /** Both sides have said all, and have it. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js'
+import { type Clock, pause } from '../clock.js'
 
 /** Between two attempts, in ms: doubled from one to the other, less up to half of it by chance. */
 const FIRST_MS = 100
@@ -21,19 +21,6 @@ export async function redial<T>(
     } catch (err) {
       if ((err as Error).name === 'NotFoundError') throw err
     }
-    await pause(ms * (1 - random() / 2), clock, signal)
+    await pause(clock, ms * (1 - random() / 2), signal)
   }
-}
-
-function pause(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel()
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const cancel = clock.after(ms, done)
-    signal.addEventListener('abort', done)
-    if (signal.aborted) done()
-  })
 }

@@ -172,6 +172,25 @@ describe('a confirmed conversation', () => {
     expect(await theirs.closed).toEqual({ reason: 'left' })
   })
 
+  it('is over for the other side, too, when it had closed before what we said arrived', async () => {
+    const clock = new HandClock()
+    const [alice, bob] = await Promise.all([chatHost({ clock }), chatHost({ clock: new HandClock() })])
+    const { ours, theirs } = await converse(alice, bob)
+    void theirs.close()
+    expect(await read(ours)).toEqual([])
+    // more than the other side has room for, since nobody reads there
+    const unsaid = Array.from({ length: 8 }, () => ours.send('x'.repeat(60_000)))
+    const closing = ours.close()
+    await until(
+      () => clock.due.includes(3_000) && ours.waiting === 4,
+      () => `four lines to wait, ${ours.waiting} do`
+    )
+    clock.turn(3_000)
+    expect(await closing).toEqual({ reason: 'left' })
+    await expect(unsaid.at(-1)).rejects.toMatchObject({ name: 'StreamLostError' })
+    expect(await theirs.closed).toEqual({ reason: 'closed' })
+  })
+
   it('whose peer is away makes room for another one', async () => {
     const [bob, friend] = await Promise.all([chatHost({ maxIncoming: 2 }), chatHost()])
     bob.services.chat.addEventListener('conversation', () => {})

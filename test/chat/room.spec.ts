@@ -265,4 +265,19 @@ describe('a signed message', () => {
     expect(peer.equals(peerIdFromPrivateKey(key))).toBe(true)
     expect(rest).toMatchObject({ kind: 1, clock: 7, name: '小明', text: 'a\nb' })
   })
+
+  it('is read or refused, whatever the bytes', async () => {
+    const good = await sign(await generateKeyPair('Ed25519'), TOPIC, { kind: 1, clock: 7, name: 'ana', text: 'hello' })
+    const spoilt = fc.tuple(fc.nat(good.byteLength - 1), fc.nat(255)).map(([at, byte]) => good.with(at, byte))
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), spoilt), (bytes) => {
+        try {
+          expect(decode(bytes, TOPIC).bytes).toBe(bytes)
+        } catch (err) {
+          expect(err).toMatchObject({ name: 'MalformedError', fault: 'protocol' })
+        }
+      }),
+      { numRuns: 500 }
+    )
+  })
 })

@@ -119,9 +119,6 @@ describe('three chats', () => {
     }
     b.chat.type('only two of us\n')
     await c.chat.event('line', line('only two of us'))
-    for (const { chat } of [b, c]) {
-      expect(await chat.event('closed', () => true, 40_000)).toEqual({ event: 'closed', peer: a.id, reason: 'lost' })
-    }
     expect(await Promise.all([b.chat.signal('SIGINT'), c.chat.signal('SIGINT')])).toEqual([0, 0])
     expect(b.chat.stderr + c.chat.stderr).toBe('')
   }, 90_000)
