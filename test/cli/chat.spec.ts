@@ -216,6 +216,18 @@ describe('a pipe', () => {
     expect(listener.code).toBeUndefined()
   })
 
+  it('to one who stands still waits, and arrives once and in order when he goes on', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const { chat: dialler } = await jsonChat('-d', address)
+    await listener.event('conversation')
+    listener.child.kill('SIGSTOP')
+    const lines = Array.from({ length: 3_000 }, (_, index) => `line ${index}`)
+    dialler.child.stdin!.write(`${lines.join('\n')}\n`)
+    listener.child.kill('SIGCONT')
+    await listener.event('line', line('line 2999'))
+    expect(listener.events.filter(({ event }) => event === 'line').map(({ text }) => text)).toEqual(lines)
+  })
+
   it('of a listener waits for somebody to hear it', async () => {
     const { chat: listener, address } = await jsonChat()
     listener.child.stdin!.end('patience\n')
