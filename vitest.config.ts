@@ -12,7 +12,7 @@ export default defineConfig({
           ...shared,
           name: 'fast',
           include: ['test/**/*.spec.ts'],
-          exclude: ['test/slow/**'],
+          exclude: ['test/slow/**', 'test/interop/**'],
           // most of them wait for the network more than they compute: three keep two cores busy
           maxWorkers: 3,
           testTimeout: 30_000,
@@ -27,6 +27,17 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 240_000,
           hookTimeout: 60_000
+        }
+      },
+      {
+        test: {
+          ...shared,
+          name: 'interop',
+          include: ['test/interop/**/*.spec.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          // the first build fetches go-libp2p and compiles it
+          hookTimeout: 900_000
         }
       }
     ]

@@ -16,7 +16,7 @@ const VALUES: Record<string, string[]> = {
   pool: ['chain'],
   sync: ['chain', 'protocol', 'pb'],
   ed25519: ['chain'],
-  chat: ['protocol'],
+  chat: ['protocol', 'pb'],
   pow: ['chain', 'ed25519'],
   testing: ['chain', 'pow', '.'],
   cli: ['.', 'chat', 'examples'],

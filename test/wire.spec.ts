@@ -7,8 +7,10 @@ import { merkleRoot } from '../dist/src/chain/merkle.js'
 import { systemClock } from '../dist/src/clock.js'
 import { messageId } from '../dist/src/gossip/message-id.js'
 import { fromHex, toHex } from '../dist/src/hex.js'
+import { ChatFrame } from '../dist/src/pb/chat.js'
 import { Frame } from '../dist/src/pb/frame.js'
 import { PeersRequest } from '../dist/src/pb/peers.js'
+import { RoomMessage } from '../dist/src/pb/room.js'
 import { StatusMessage } from '../dist/src/pb/status.js'
 import { SyncRequest, TxProof } from '../dist/src/pb/sync.js'
 import { helloOf } from '../dist/src/status/hello.js'
@@ -71,6 +73,24 @@ describe('messages', () => {
       StatusMessage,
       { head: { hash: hash(2), height: 2 ** 40, work: Uint8Array.of(0xff) } },
       `12 2c 0a 20 ${h('02')} 10 808080808020 1a 01 ff`
+    ],
+    [
+      'chat: hello',
+      ChatFrame,
+      { hello: { id: hash(7).slice(16), resume: true, received: 300 } },
+      `0a 17 0a 10 ${'07'.repeat(16)} 10 01 18 ac02`
+    ],
+    ['chat: hello in answer', ChatFrame, { hello: { id: new Uint8Array(), resume: false, received: 0 } }, '0a 00'],
+    ['chat: refusal', ChatFrame, { refusal: { code: 3 } }, '12 02 08 03'],
+    ['chat: line', ChatFrame, { line: { id: 1, text: Uint8Array.of(0x68, 0x69) } }, '1a 06 08 01 12 02 6869'],
+    ['chat: acknowledgement', ChatFrame, { ack: { received: 1, limit: 262_144 } }, '22 06 08 01 10 808010'],
+    ['chat: end', ChatFrame, { end: { last: 1 } }, '2a 02 08 01'],
+    ['chat: bye', ChatFrame, { bye: {} }, '32 00'],
+    [
+      'a message in a room',
+      RoomMessage,
+      { kind: 1, sender: Uint8Array.of(1), clock: 2 ** 40, name: 'ana', text: 'hi', signature: Uint8Array.of(2) },
+      '08 01 12 01 01 18 808080808020 22 03 616e61 2a 02 6869 32 01 02'
     ],
     [
       'goodbye',

@@ -1,10 +1,12 @@
 import type { Connection, PeerId, Stream, StreamCloseEvent } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
+import { TypedEventEmitter } from 'main-event'
 import type { Clock } from '../clock.js'
 import { PeerError, StreamLostError } from '../errors.js'
 import { lined } from '../protocol/index.js'
-import type { Conversation, Ending, EndReason } from './index.js'
-import { Outbox } from './outbox.js'
+import { Bell } from './bell.js'
+import type { Conversation, ConversationEvents, Ending, EndReason } from './index.js'
+import { Outgoing } from './outgoing.js'
 import { decodeLines, encodeLine, MAX_LINE_BYTES } from './text.js'
 
 /** Lines that were not read yet, in bytes; over it the other side is made to wait. */
@@ -19,12 +21,13 @@ export interface ConversationInit {
 }
 
 /** A conversation over one stream of lines; see `Conversation`. Owns the stream. */
-export class LineConversation implements Conversation {
+export class LineConversation extends TypedEventEmitter<ConversationEvents> implements Conversation {
   readonly peer: PeerId
   readonly direction: 'inbound' | 'outbound'
   readonly delivery = 'unconfirmed'
   readonly closed: Promise<Ending>
-  readonly #outbox = new Outbox()
+  readonly #bell = new Bell()
+  readonly #outgoing = new Outgoing(this.#bell)
   readonly #lines: AsyncGenerator<string, void, undefined>
   /** Everything of ours was handed to the stream, and its writing side is closed. */
   readonly #written: Promise<void>
@@ -35,12 +38,16 @@ export class LineConversation implements Conversation {
   #allWritten = false
   /** The other side has closed its own in order, as a lost connection does not. */
   #left = false
+  #isOver = false
   #over: (ending: Ending) => void = () => {}
 
   constructor(stream: Stream, connection: Connection, { clock, stallMs }: ConversationInit) {
+    super()
     this.peer = connection.remotePeer
     this.direction = stream.direction
     this.#clock = clock
+    // the stream itself makes us wait
+    this.#outgoing.allow(Number.POSITIVE_INFINITY)
     this.closed = new Promise((resolve) => {
       this.#over = resolve
     })
@@ -52,7 +59,7 @@ export class LineConversation implements Conversation {
     })
     stream.addEventListener('close', ({ error }: StreamCloseEvent) => this.#end(error))
     this.#lines = pipe(wire, decodeLines)
-    this.#written = pipe(this.#outbox, wire).then(
+    this.#written = pipe(this.#unsent(), wire).then(
       () => {
         this.#allWritten = true
       },
@@ -61,6 +68,14 @@ export class LineConversation implements Conversation {
       }
     )
     if (stream.status !== 'open') this.#end(new StreamLostError(`the stream is ${stream.status}`))
+  }
+
+  get connected(): boolean {
+    return !this.#isOver
+  }
+
+  get waiting(): number {
+    return this.#outgoing.waiting
   }
 
   get source(): AsyncIterable<string> {
@@ -74,7 +89,7 @@ export class LineConversation implements Conversation {
   }
 
   send(text: string): Promise<void> {
-    return this.#outbox.push(encodeLine(text))
+    return this.#outgoing.push(encodeLine(text))
   }
 
   /** Leaving a loop leaves the conversation as it is: the next loop goes on where this one was. */
@@ -112,14 +127,27 @@ export class LineConversation implements Conversation {
     this.#cut(CUT)
   }
 
+  /** What the stream has taken counts as sent: nobody says more. */
+  async *#unsent(): AsyncGenerator<Uint8Array, void, undefined> {
+    while (!this.#outgoing.done) {
+      const own = this.#outgoing.next()
+      if (own == null) await this.#bell.wait()
+      else {
+        this.#outgoing.acknowledge(own.id)
+        yield own.line
+      }
+    }
+  }
+
   #closeSide(reason: EndReason): void {
     this.#why ??= this.#left ? 'left' : reason
-    this.#outbox.end(new StreamLostError('our side of the conversation is closed'))
+    this.#outgoing.end()
   }
 
   #end(error: unknown): void {
     const ending = endingOf(error, { why: this.#why, left: this.#left, written: this.#allWritten })
-    this.#outbox.fail(new StreamLostError(`the conversation is over: ${ending.reason}`, ending.error))
+    this.#isOver = true
+    this.#outgoing.fail(new StreamLostError(`the conversation is over: ${ending.reason}`, ending.error))
     this.#over(ending)
   }
 }

@@ -1,7 +1,7 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { isMultiaddr, type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { ConfigError, UnreachableError } from '../errors.js'
 
 /** @throws ConfigError */
@@ -15,6 +15,12 @@ export function parseTarget(target: PeerId | Multiaddr | string): PeerId | Multi
       cause
     })
   }
+}
+
+/** Where to look for the peer again: nobody else will do. */
+export function again(target: PeerId | Multiaddr, peer: PeerId): PeerId | Multiaddr {
+  if (!isMultiaddr(target)) return peer
+  return target.getComponents().at(-1)?.name === 'p2p' ? target : target.encapsulate(`/p2p/${peer}`)
 }
 
 /**

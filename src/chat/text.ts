@@ -13,7 +13,7 @@ const encoder = new TextEncoder()
  *
  * @throws ConfigError when it holds a line break or is too long
  */
-export function encodeLine(text: string): Uint8Array {
+export function encodeLine(text: string): Uint8Array<ArrayBuffer> {
   if (text.includes('\n')) {
     throw new ConfigError('text', 'holds a line break', { fix: 'send each line by itself' })
   }
@@ -26,12 +26,18 @@ export function encodeLine(text: string): Uint8Array {
   return line
 }
 
-/** Lines as text: what is no UTF-8 becomes U+FFFD, and a `\r` at the end belongs to the end. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** What is no UTF-8 becomes U+FFFD. */
+export function decodeText(line: Uint8Array): string {
+  return decoder.decode(line)
+}
+
+/** Lines ended by `\n` as text; a `\r` before it belongs to the end. */
 export async function* decodeLines(lines: AsyncIterable<Uint8Array>): AsyncGenerator<string, void, undefined> {
-  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let since = performance.now()
   for await (const line of lines) {
-    const text = decoder.decode(line)
+    const text = decodeText(line)
     yield text.endsWith('\r') ? text.slice(0, -1) : text
     if (performance.now() - since < FAIR_MS) continue
     await new Promise((resolve) => setTimeout(resolve))

@@ -13,6 +13,8 @@ export interface ChatOutput {
   welcome(welcome: ChatWelcome): void
   readonly report: (event: ChatEvent) => void
   fail(failure: Failure): void
+  /** For a person only. */
+  note(text: string): void
   /** Lines to say; undefined where none can come. Begins to read. */
   input(): AsyncIterable<string> | undefined
   /** A person sits there, who sees that nobody is here. */
@@ -23,8 +25,8 @@ export interface ChatOutput {
 }
 
 /** `onClosed` is called when nobody reads us any more, or on Ctrl-C. */
-export function openChatOutput(json: boolean, onClosed: () => void): ChatOutput {
-  return json ? new JsonOutput(onClosed) : new HumanOutput(onClosed)
+export function openChatOutput(options: { json: boolean; color: boolean }, onClosed: () => void): ChatOutput {
+  return options.json ? new JsonOutput(onClosed) : new HumanOutput(onClosed, options.color)
 }
 
 class JsonOutput implements ChatOutput {
@@ -48,6 +50,8 @@ class JsonOutput implements ChatOutput {
     for (const line of failureLines(failure, 'blockwire chat')) console.error(line)
   }
 
+  note(): void {}
+
   input(): AsyncIterable<string> | undefined {
     return pipedLines()
   }
@@ -70,8 +74,14 @@ class HumanOutput implements ChatOutput {
   readonly #output
   #prompt: Prompt | undefined
 
-  constructor(private readonly onClosed: () => void) {
+  readonly #colour: boolean
+
+  constructor(
+    private readonly onClosed: () => void,
+    color: boolean
+  ) {
     this.#output = openOutput(onClosed)
+    this.#colour = color && this.#output.colour
     this.interactive = process.stdin.isTTY === true && this.#output.isTerminal
   }
 
@@ -80,7 +90,7 @@ class HumanOutput implements ChatOutput {
   }
 
   readonly report = (event: ChatEvent): void => {
-    const line = chatLine(event, Date.now(), this.#output.colour)
+    const line = chatLine(event, Date.now(), this.#colour)
     if (line != null) this.#line(line)
   }
 
@@ -89,6 +99,10 @@ class HumanOutput implements ChatOutput {
       if (this.#prompt == null) console.error(line)
       else this.#line(line)
     }
+  }
+
+  note(text: string): void {
+    this.#line(`-- ${text}`)
   }
 
   input(): AsyncIterable<string> | undefined {

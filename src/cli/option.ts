@@ -64,6 +64,13 @@ export function parseName(text: string): string {
   return name
 }
 
+export function parseRoom(text: string): string {
+  if (/^[a-z0-9][a-z0-9_-]{0,26}$/.test(text)) return text
+  throw new ConfigError('--room', `'${text}' is no name of a room`, {
+    fix: 'use up to 27 of a-z, 0-9, - and _, beginning with a letter or a digit'
+  })
+}
+
 export function parseRole(text: string): 'full' | 'light' | 'seed' {
   if (text === 'full' || text === 'light' || text === 'seed') return text
   throw new ConfigError('--role', `'${text}' is not a role`, {

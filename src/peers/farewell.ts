@@ -1,10 +1,9 @@
 import type { Logger, PeerId } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
-import type { Clock } from '../clock.js'
+import { type Clock, pause } from '../clock.js'
 import type { GoodbyeCode } from '../status/index.js'
 import { textOf } from './dialler.js'
 import type { Links } from './links.js'
-import { pause } from './pause.js'
 import type { StatusPort } from './siblings.js'
 
 /** How long a goodbye may hold up the closing. docs/wire.md, section 1. */

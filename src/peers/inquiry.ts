@@ -1,10 +1,10 @@
 import type { Connection, PeerId, PeerStore } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
+import { pause } from '../clock.js'
 import type { Fault, PeerError } from '../errors.js'
 import { textOf } from './dialler.js'
 import type { JoinedPeer } from './index.js'
 import { Introductions, type IntroductionsInit } from './introductions.js'
-import { pause } from './pause.js'
 import { type OpenRecord, openRecord } from './record.js'
 
 /** How long after it joined a peer is asked for others, at least; at most twice that. */

@@ -1,7 +1,6 @@
 import type { Connection, PeerId } from '@libp2p/interface'
 import type { ConnectionManager } from '@libp2p/interface-internal'
-import type { Clock } from '../clock.js'
-import { pause } from './pause.js'
+import { type Clock, pause } from '../clock.js'
 import type { IdentifyPort } from './siblings.js'
 import { isDirect, survivorOf } from './survivor.js'
 

@@ -189,10 +189,10 @@ describe('a line to one who is gone', () => {
     const note = (reason: unknown): void => void unhandled.push(reason)
     process.on('unhandledRejection', note)
     try {
-      const [alice, bob] = await Promise.all([chatHost(), chatHost()])
+      const [alice, bob] = await Promise.all([chatHost({ awayMs: 0 }), chatHost({ awayMs: 0 })])
       const { ours, theirs } = await converse(alice, bob)
       for (const connection of alice.getConnections()) connection.abort(new Error('killed'))
-      await theirs.closed
+      await Promise.all([ours.closed, theirs.closed])
       for (const conversation of [ours, theirs]) void conversation.send('anyone?')
       await settle()
       expect(unhandled).toEqual([])

@@ -12,6 +12,16 @@ export type Host = Libp2p<{ chat: Chat }>
 
 const hosts: Libp2p[] = []
 let names = 0
+/** Hosts that let nobody in. */
+const locked = new Set<Libp2p>()
+
+export function shut(...which: Libp2p[]): void {
+  for (const each of which) locked.add(each)
+}
+
+export function unlock(...which: Libp2p[]): void {
+  for (const each of which) locked.delete(each)
+}
 
 /** A plain libp2p with a chat and nothing of a chain; `over` memory or TCP. `stopHosts` stops it. */
 export async function chatHost(
@@ -30,13 +40,14 @@ export function bareHost(over: 'memory' | 'tcp' = 'memory'): Promise<Libp2p> {
 
 async function host(services: Record<string, unknown>, over: 'memory' | 'tcp'): Promise<Libp2p> {
   const { yamux: muxer, ping: _ping, identify: ids, transportManager, ...options } = hostDefaults()
-  const made = await createLibp2p({
+  const made: Libp2p = await createLibp2p({
     ...options,
     transportManager,
     addresses: { listen: [over === 'tcp' ? '/ip4/127.0.0.1/tcp/0' : `/memory/chat-${process.pid}-${names++}`] },
     transports: [over === 'tcp' ? tcp() : memory()] as never,
     connectionEncrypters: [noise()],
     streamMuxers: [yamux(muxer) as never],
+    connectionGater: { denyInboundConnection: () => locked.has(made) },
     services: { identify: identify(ids), ...services } as never
   })
   hosts.push(made)

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, describe, expect, it } from 'vitest'
+import { commandLines } from '../../dist/src/cli/chat-commands.js'
 import { chatLine } from '../../dist/src/cli/chat-screen.js'
 import { bareHost, stopHosts } from '../chat/hosts.js'
 import { type CliEvent, Program } from '../helpers/process.js'
@@ -78,7 +79,7 @@ describe('two chats', () => {
     await listener.signal('SIGINT')
     expect(listener.events).toEqual([
       { event: 'listening', multiaddrs: [address] },
-      { event: 'conversation', peer: other },
+      { event: 'conversation', peer: other, delivery: 'confirmed' },
       { event: 'line', peer: other, text: 'bad \u001b[2J\u009b\u202e' },
       { event: 'line', peer: other, text: 'ü' },
       { event: 'closed', peer: other, reason: 'left' },
@@ -88,7 +89,7 @@ describe('two chats', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     expect(listener.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
     expect(dialler.events.slice(1)).toEqual([
-      { event: 'conversation', peer: id },
+      { event: 'conversation', peer: id, delivery: 'confirmed' },
       { event: 'closed', peer: id, reason: 'stopped' },
       { event: 'stopped' }
     ])
@@ -114,13 +115,13 @@ describe('three chats', () => {
 
     a.chat.child.kill('SIGKILL')
     for (const { chat } of [b, c]) {
-      expect(await chat.event('closed')).toEqual({ event: 'closed', peer: a.id, reason: 'lost' })
+      expect(await chat.event('away')).toEqual({ event: 'away', peer: a.id })
     }
     b.chat.type('only two of us\n')
     await c.chat.event('line', line('only two of us'))
     expect(await Promise.all([b.chat.signal('SIGINT'), c.chat.signal('SIGINT')])).toEqual([0, 0])
     expect(b.chat.stderr + c.chat.stderr).toBe('')
-  })
+  }, 90_000)
 
   it('show people who is gone, and how', async () => {
     const listener = Program.chat()
@@ -130,11 +131,76 @@ describe('three chats', () => {
     await listener.until('both', () => listener.stdout.split('joined').length === 3)
     killed.chat.child.kill('SIGKILL')
     await listener.until('who was killed', () =>
-      listener.stdout.includes(`-- ${killed.id.slice(-8)} left: the connection was lost\n`)
+      listener.stdout.includes(
+        `-- ${killed.id.slice(-8)} is gone: the connection was lost; waiting for it to come back\n`
+      )
     )
     await leaving.chat.signal('SIGINT')
     await listener.until('who left', () => listener.stdout.includes(`-- ${leaving.id.slice(-8)} left\n`))
     expect(await listener.signal('SIGINT')).toBe(0)
+  })
+})
+
+describe('a room', () => {
+  /** In the room, with its screen for people. */
+  async function inRoom(name: string, ...args: string[]): Promise<{ chat: Program; next: string[] }> {
+    const chat = Program.chat('--name', name, ...args)
+    await chat.until('the first screen', () => chat.stdout.includes('next'))
+    const [, command] = /npx blockwire chat (--room lobby --seed \/ip4\/127\.0\.0\.1\/\S+)/.exec(chat.stdout) ?? []
+    expect(command, chat.tail()).toBeDefined()
+    return { chat, next: command!.split(' ') }
+  }
+
+  it('is entered by three with what each screen shows; whoever is killed, the others talk on and are told', async () => {
+    const ana = await inRoom('ana', '--room', 'lobby')
+    const leo = await inRoom('leo', ...ana.next)
+    const ming = await inRoom('小明', ...leo.next)
+    const all = { ana, leo, 小明: ming }
+    const others = (name: string) => Object.entries(all).filter(([other]) => other !== name)
+    for (const [name, { chat }] of Object.entries(all)) {
+      for (const [other] of others(name)) await chat.until(other, () => chat.stdout.includes(`-- ${other}~`))
+    }
+    for (const [name, { chat }] of Object.entries(all)) {
+      chat.type(`I am ${name}\n`)
+      for (const [, other] of others(name)) {
+        await other.chat.until(`a line of ${name}`, () => other.chat.stdout.includes(`I am ${name}`))
+      }
+    }
+    // whom all came through
+    ana.chat.child.kill('SIGKILL')
+    leo.chat.type('only two of us\n')
+    await ming.chat.until('what is said among those who stay', () => ming.chat.stdout.includes('only two of us'))
+    for (const { chat } of [leo, ming]) {
+      await chat.until('who was killed', () => /-- ana~\w{4} left: nothing is heard of it\n/.test(chat.stdout), 40_000)
+    }
+    expect(await leo.chat.signal('SIGINT')).toBe(0)
+    await ming.chat.until('who left', () => /-- leo~\w{4} left\n/.test(ming.chat.stdout))
+    expect(await ming.chat.signal('SIGINT')).toBe(0)
+    expect(ming.chat.stdout.split('I am leo')).toHaveLength(2)
+    expect(ming.chat.stderr).toBe('')
+  }, 90_000)
+
+  it('hears a pipe, which waits until somebody is there and ends; a newcomer is told what was said', async () => {
+    const { chat: ana, address } = await jsonChat('--room', 'lobby', '--name', 'ana')
+    const pipe = Program.chat('--room', 'lobby', '-d', address)
+    pipe.child.stdin!.end('one\n\ntwo')
+    expect(await pipe.exit).toBe(0)
+    await ana.event('message', line('two'))
+    expect(ana.events.filter(({ event }) => event === 'message').map(({ text }) => text)).toEqual(['one', 'two'])
+    ana.type('three\n')
+    const { chat: leo } = await jsonChat('--seed', address, '--name', 'leo')
+    await leo.event('message', line('three'))
+    expect(await leo.event('message', line('one'))).toMatchObject({ past: true })
+    await ana.event('join', ({ name }) => name === 'leo')
+    expect(ana.stderr + leo.stderr + pipe.stderr).toBe('')
+  }, 60_000)
+
+  it('says that a seed is not there, and goes on trying', async () => {
+    const port = await occupy(0)
+    servers.pop()?.close()
+    const { chat } = await jsonChat('--seed', `/ip4/127.0.0.1/tcp/${port}/p2p/${ID}`)
+    expect(await chat.event('seed')).toMatchObject({ state: 'failed', error: expect.any(String) })
+    expect(chat.code).toBeUndefined()
   })
 })
 
@@ -148,6 +214,18 @@ describe('a pipe', () => {
     expect((await listener.event('closed')).reason).toBe('left')
     expect(listener.events.filter(({ event }) => event === 'line').map(({ text }) => text)).toEqual(lines)
     expect(listener.code).toBeUndefined()
+  })
+
+  it('to one who stands still waits, and arrives once and in order when he goes on', async () => {
+    const { chat: listener, address } = await jsonChat()
+    const { chat: dialler } = await jsonChat('-d', address)
+    await listener.event('conversation')
+    listener.child.kill('SIGSTOP')
+    const lines = Array.from({ length: 3_000 }, (_, index) => `line ${index}`)
+    dialler.child.stdin!.write(`${lines.join('\n')}\n`)
+    listener.child.kill('SIGCONT')
+    await listener.event('line', line('line 2999'))
+    expect(listener.events.filter(({ event }) => event === 'line').map(({ text }) => text)).toEqual(lines)
   })
 
   it('of a listener waits for somebody to hear it', async () => {
@@ -181,7 +259,7 @@ describe('a pipe', () => {
     const { chat: listener, address } = await jsonChat()
     const { chat: dialler } = await jsonChat('-d', address)
     await dialler.event('conversation')
-    listener.child.kill('SIGKILL')
+    await listener.signal('SIGINT')
     await dialler.event('closed')
     dialler.child.stdin!.end('anyone?\n'.repeat(1_000))
     expect(await dialler.exit).toBe(1)
@@ -290,15 +368,24 @@ describe('blockwire chat: its options', () => {
       port: undefined,
       host: '0.0.0.0',
       dial: [],
+      room: undefined,
+      seeds: [],
+      name: undefined,
+      color: true,
       debugIdentity: false,
       json: false
     })
+    expect((await chat('--seed', `/ip4/127.0.0.1/tcp/5001/p2p/${ID}`)).got.chat).toMatchObject({ room: 'lobby' })
     const [one, two] = [`/ip4/127.0.0.1/tcp/5001/p2p/${ID}`, '/dns4/example.org/tcp/5002']
-    const all = ['-p', '7000', '--host', '127.0.0.1', '-d', one, '-d', two, '--debug-identity', '--json']
+    const all = ['-p', '7000', '--host', '127.0.0.1', '-d', one, '-d', two, '--debug-identity', '--json', '--no-color']
     expect((await chat(...all)).got.chat).toEqual({
       port: 7000,
       host: '127.0.0.1',
       dial: [one, two],
+      room: undefined,
+      seeds: [],
+      name: undefined,
+      color: false,
       debugIdentity: true,
       json: true
     })
@@ -312,6 +399,11 @@ describe('blockwire chat: its options', () => {
     [['-d', ','], '--dial: is empty'],
     [['--port', '65536'], "--port: '65536'"],
     [['--debug-identity', '-p', '0'], '--debug-identity'],
+    [['--room', 'The Lobby'], "--room: 'The Lobby' is no name of a room"],
+    [['--name', 'ana'], '--name: is what others see in a room'],
+    [['--room', 'lobby', '--name', 'x'.repeat(33)], '33 bytes'],
+    [['--room', 'lobby', '-d', '/ip4/127.0.0.1/tcp/5001'], 'must end in /p2p/<peer ID>'],
+    [['--seed', 'nonsense'], "--seed: 'nonsense' is no multiaddr"],
     [['--dail', 'x'], "unknown option '--dail' (Did you mean --dial?)"]
   ])('are refused when wrong: %j', async (args, message) => {
     const { code, err, got } = await chat(...args)
@@ -329,10 +421,35 @@ describe('blockwire chat: its options', () => {
   })
 })
 
+describe('commands', () => {
+  const view = {
+    peerId: ID,
+    room: { name: 'lobby', nickname: 'ana', members: [{ peer: ID, nickname: 'l\u001b[2Jeo' }] },
+    conversations: [{ peer: ID, connected: false, waiting: 2 }],
+    connections: [{ peer: ID, address: `/ip4/127.0.0.1/tcp/5001/p2p/${ID}`, direction: 'outbound' }]
+  }
+
+  it('are answered, and what is none is said', () => {
+    expect(commandLines('hello /who', view)).toEqual({ say: 'hello /who' })
+    expect(commandLines('//who', view)).toEqual({ say: '/who' })
+    expect(commandLines('/quit ', view)).toBe('quit')
+    expect(commandLines('/who', view)).toEqual([
+      'ana~nXTN   you',
+      'l[2Jeo~nXTN   in lobby',
+      `${ID.slice(-8)}   gone, waiting for it   2 lines on their way`
+    ])
+    expect(commandLines('/peers', view)).toEqual([`${ID.slice(-8)}   dialled at /ip4/127.0.0.1/tcp/5001`])
+    expect(commandLines('/help', view)).toContain('/peers  who is connected, and where')
+    expect(commandLines('/x\u001b[2J', view)).toEqual(['/x[2J is no command: /help lists them'])
+  })
+})
+
 describe('a line on the screen', () => {
   it('holds nothing that a terminal obeys, and cannot look like news', () => {
     const text = '\u001b[2J\u009b1A\r-- x left\u202e\n'
     const shown = chatLine({ event: 'line', peer: ID, text }, 0, false)
     expect(shown).toMatch(/^\d\d:\d\d:\d\d {2}\w{8} {2}\[2J1A-- x left$/)
+    const past = { event: 'message', peer: ID, name: text, text, time: 0, past: true } as const
+    expect(chatLine(past, 0, false)).toMatch(/^\d\d:\d\d:\d\d {2}\[2J1A-- x left~nXTN {2}\[2J1A-- x left$/)
   })
 })
