@@ -32,7 +32,11 @@ const NEWLINE = Uint8Array.of(10)
 
 /** Each message before a `\n`, which it must not hold. */
 export function terminated(maxLine: number): Framing {
-  return { unit: 'line', received: new LineBuffer(maxLine), pending: new SendBuffer((line) => [...partsOf(line), NEWLINE]) }
+  return {
+    unit: 'line',
+    received: new LineBuffer(maxLine),
+    pending: new SendBuffer((line) => [...partsOf(line), NEWLINE])
+  }
 }
 
 function partsOf(message: Message): Iterable<Uint8Array> {
