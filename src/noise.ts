@@ -18,9 +18,23 @@ export function noise(): Noise {
   }
 }
 
-/** noise sends a message as a list, and the socket makes a packet of each part: its length, its text by pieces, its tag. */
+/** What a connection over TCP writes to. Not in libp2p's types. */
+interface OverSocket {
+  socket?: { cork?(): void; uncork?(): void }
+}
+
+/** noise sends a message as a list, and the socket would make a packet of each part: its length, its text by pieces, its tag. */
 function wholeSends<S extends MessageStream>(connection: S): S {
   const send = connection.send.bind(connection)
-  connection.send = (data) => send(data instanceof Uint8Array ? data : data.subarray())
+  const { socket } = connection as OverSocket
+  connection.send = (data) => {
+    if (socket?.cork == null || socket.uncork == null) return send(data instanceof Uint8Array ? data : data.subarray())
+    socket.cork()
+    try {
+      return send(data)
+    } finally {
+      socket.uncork()
+    }
+  }
   return connection
 }
