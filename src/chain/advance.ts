@@ -162,7 +162,7 @@ export class Advance<Header extends BaseHeader, Tx> {
     if (!entry.body) this.#writing.put(blockKey(TABLE.body, at.height, at.hash), piece.bytes)
     else this.#held += piece.bytes.length + (record?.length ?? 0)
     this.#core.txIndex?.put(this.#writing, at.height, piece.raw)
-    this.#joining.push({ entry, bytes: piece.bytes, txs: piece.raw.length, undo: record })
+    this.#joining.push({ entry, bytes: piece.bytes, txs: piece.count, undo: record })
     this.#top = entry
     return true
   }

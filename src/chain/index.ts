@@ -55,6 +55,7 @@ export {
   type Layout,
   list,
   MalformedBytesError,
+  opaque,
   type StructOf,
   struct,
   TooLargeBytesError,
