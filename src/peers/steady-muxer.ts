@@ -1,6 +1,8 @@
 import type { MessageStream, StreamMuxer, StreamMuxerFactory } from '@libp2p/interface'
 import { WindowUpdates } from './window-updates.js'
 
+const YAMUX = '/yamux/1.0.0'
+
 /** A part of libp2p's muxers that their type leaves out. */
 interface Sender {
   send?(data: Uint8Array): boolean
@@ -26,10 +28,11 @@ export function steadyMuxer<Components>(
       const muxer: StreamMuxer & Sender = create(connection)
       const send = muxer.send?.bind(muxer)
       if (send != null) {
-        const updates = new WindowUpdates(() => muxer.streams.map(({ id }) => id))
+        const updates =
+          muxer.protocol === YAMUX ? new WindowUpdates(() => muxer.streams.map(({ id }) => id)) : undefined
         muxer.send = (data) => {
           if (connection.status !== 'open') return false
-          const frame = updates.pass(data)
+          const frame = updates == null ? data : updates.pass(data)
           return frame == null || send(frame)
         }
       }
