@@ -7,7 +7,6 @@
  * @example
  * See examples/two-nodes.
  */
-import { noise } from '@chainsafe/libp2p-noise'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface'
@@ -22,6 +21,7 @@ import { type Explanation, whyOf } from './explanation.js'
 import { type Blocks, blocks, type Gossip, gossip } from './gossip/index.js'
 import { toHex } from './hex.js'
 import { isTooOld } from './node-version.js'
+import { noise } from './noise.js'
 import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from './peers/index.js'
 import { type Pool, pool } from './pool/index.js'
 import { quietLogger } from './quiet-logger.js'

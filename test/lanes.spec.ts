@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { rootOf, sha256Many, sha256Short } from '../dist/src/lanes.js'
+import { rootOf, rootsOf, sha256Many, sha256Short } from '../dist/src/lanes.js'
 
 const reference = (...parts: Uint8Array[]): string =>
   parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest('hex')
@@ -56,5 +56,37 @@ describe('hashing side by side', () => {
       const list = Array.from({ length: count }, (_, i) => hashes.subarray(32 * i, 32 * i + 32))
       expect(hex(rootOf(hashes)), `${count} leaves`).toBe(root(list))
     }
+  })
+
+  it('gives the roots of blocks of all sizes from where their transactions lie', () => {
+    const blockOf = (txs: Uint8Array[]): { bytes: Uint8Array; spans: number[] } => {
+      // a header of 7 bytes, and before each part a byte that is not 0
+      const bytes = new Uint8Array(8 + txs.reduce((sum, { length }) => sum + 1 + length, 0)).fill(255)
+      const spans = [1, 8]
+      let at = 8
+      for (const tx of txs) {
+        bytes.set(tx, at + 1)
+        spans.push(at + 1, at + 1 + tx.length)
+        at += 1 + tx.length
+      }
+      return { bytes, spans }
+    }
+    const check = (blocks: Uint8Array[][]): void => {
+      const before = blocks.map(blockOf)
+      const copies = before.map(({ bytes }) => bytes.slice())
+      const wanted = blocks.map((txs) =>
+        txs.length === 0 ? undefined : root(txs.map((tx) => Buffer.from(reference(Uint8Array.of(0), tx), 'hex')))
+      )
+      expect(rootsOf(before).map((found) => found && hex(found))).toEqual(wanted)
+      expect(before.every(({ bytes }, i) => Buffer.compare(bytes, copies[i]!) === 0)).toBe(true)
+    }
+    const tx = message.filter(({ length }) => length > 0)
+    fc.assert(fc.property(fc.array(fc.array(tx, { maxLength: 9 }), { maxLength: 9 }), check), { numRuns: 50 })
+    const small = (count: number): Uint8Array[] => Array.from({ length: count }, (_, i) => Uint8Array.of(i, i >> 8))
+    // over what fits at once, by number and by size
+    check([small(4_000), [], small(97), small(4_096), small(4_097), small(1)])
+    check(Array.from({ length: 5_000 }, (_, i) => (i % 3 === 0 ? [] : [Uint8Array.of(i, i >> 8)])))
+    check(Array.from({ length: 20 }, (_, i) => Array.from({ length: 8 }, () => new Uint8Array(15_000).fill(i))))
+    check([small(3), Array.from({ length: 70 }, (_, i) => new Uint8Array(16_000).fill(i)), small(2)])
   })
 })

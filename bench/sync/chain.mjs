@@ -1,4 +1,4 @@
-import { encodeBlock, merkleRoot, txId } from 'blockwire/chain'
+import { encodeBlock, merkleRoot, opaque, txId } from 'blockwire/chain'
 import { coin, EASIEST, mineHeader, sha256d } from 'blockwire/pow'
 
 const BLOCK_MS = 1_000
@@ -42,7 +42,7 @@ export function rulesOf(name) {
   const plain = {
     ...headers,
     genesis: { header: rules.genesis.header },
-    tx: { encode: (tx) => tx, decode: (bytes) => bytes }
+    tx: opaque
   }
   return plain
 }

@@ -164,7 +164,7 @@ export class Advance<Header extends BaseHeader, Tx> {
     const { bytes, headerBytes } = piece
     this.#held += bytes.length + headerBytes.length + (record?.length ?? 0)
     this.#core.txIndex?.put(this.#writing, entry.at.height, piece.raw)
-    this.#joining.push({ entry, bytes, fresh, headerBytes, txs: piece.raw.length, undo: record })
+    this.#joining.push({ entry, bytes, fresh, headerBytes, txs: piece.count, undo: record })
     this.#top = entry
     return true
   }

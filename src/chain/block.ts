@@ -1,3 +1,4 @@
+import { viewsOf } from '../lanes.js'
 import { MalformedBytesError, Reader, TooLargeBytesError, varintLength, Writer } from './cursor.js'
 import { leafHash } from './merkle.js'
 import type { Limits } from './rules.js'
@@ -22,12 +23,22 @@ export function encodeBlock(header: Uint8Array, txs: Uint8Array[]): Uint8Array {
  * @throws MalformedBytesError, TooLargeBytesError (the block, its header or a transaction is over `limits`).
  */
 export function splitBlock(bytes: Uint8Array, limits: Required<Limits>): { header: Uint8Array; txs: Uint8Array[] } {
+  const spans = spansOf(bytes, limits)
+  return { header: bytes.subarray(spans[0], spans[1]), txs: viewsOf({ bytes, spans }) }
+}
+
+/**
+ * Where the parts of a block lie: begin and end of the header, of the first transaction, and so on, one after the other. A part's last
+ * byte of length stands right before it.
+ * @throws as `splitBlock` does.
+ */
+export function spansOf(bytes: Uint8Array, limits: Required<Limits>): number[] {
   bound('block', bytes.length, limits.blockBytes)
   const reader = new Reader(bytes)
-  const header = take(reader, 'header', limits.headerBytes)
-  const txs: Uint8Array[] = []
-  while (reader.left > 0) txs.push(take(reader, 'transaction', limits.txBytes))
-  return { header, txs }
+  const spans: number[] = []
+  skip(reader, 'header', limits.headerBytes, spans)
+  while (reader.left > 0) skip(reader, 'transaction', limits.txBytes, spans)
+  return spans
 }
 
 /** Is this the block's header? Looks at no more than that. */
@@ -48,11 +59,12 @@ export function txId(tx: Uint8Array): Uint8Array {
   return leafHash(tx)
 }
 
-function take(reader: Reader, what: string, limit: number): Uint8Array {
+function skip(reader: Reader, what: string, limit: number, spans: number[]): void {
   const length = reader.varint()
   if (length === 0) throw new MalformedBytesError(`a ${what} of no bytes`)
   bound(what, length, limit)
-  return reader.take(length)
+  const from = reader.skip(length)
+  spans.push(from, from + length)
 }
 
 function bound(what: string, length: number, limit: number): void {

@@ -56,6 +56,7 @@ export {
   type Layout,
   list,
   MalformedBytesError,
+  opaque,
   type StructOf,
   struct,
   TooLargeBytesError,

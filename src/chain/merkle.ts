@@ -1,9 +1,8 @@
 import { sha256 } from '../hash.js'
-import { rootOf, sha256Many } from '../lanes.js'
+import { type Opened, rootOf, rootsOf } from '../lanes.js'
 
 const HASH_BYTES = 32
 /** Of RFC 6962: what tells leaves from nodes. */
-const LEAF = 0
 const EMPTY_ROOT = sha256(new Uint8Array(0))
 /** Of leaves up to this size no copy is made anew. */
 const scratch = new Uint8Array(4_097)
@@ -41,12 +40,6 @@ export function merkleRoot(leaves: Uint8Array[]): Uint8Array {
 }
 
 /** Roots over the transactions of several blocks, their leaves hashed side by side. */
-export function merkleRoots(blocks: Uint8Array[][]): Uint8Array[] {
-  const hashes = sha256Many(blocks.length === 1 ? blocks[0]! : blocks.flat(), LEAF)
-  let from = 0
-  return blocks.map(({ length }) => {
-    const section = hashes.subarray(from, from + HASH_BYTES * length)
-    from += section.length
-    return length === 0 ? EMPTY_ROOT.slice() : length === 1 ? section : rootOf(section)
-  })
+export function merkleRoots(blocks: Opened[]): Uint8Array[] {
+  return rootsOf(blocks).map((root) => root ?? EMPTY_ROOT.slice())
 }

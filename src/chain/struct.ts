@@ -5,6 +5,11 @@ import type { Codec } from './rules.js'
 export { MalformedBytesError, TooLargeBytesError } from './cursor.js'
 export { bytes, list, text, u8, u16, u32, u53, u64, uint, varBytes } from './field.js'
 
+/**
+ * Bytes as they are: a chain whose transactions mean nothing to it. They are not even looked at where there is no `checkTx` and no `state`.
+ */
+export const opaque: Codec<Uint8Array> = { canonical: true, encode: (bytes) => bytes, decode: (bytes) => bytes }
+
 /** A codec that can also be a field of another one. */
 export interface Layout<T> extends Codec<T>, Field<T> {}
 

@@ -1,10 +1,12 @@
+import { Uint8ArrayList } from 'uint8arraylist'
 import { BusyError, MalformedError, NotFoundError, TooLargeError, TooManyItemsError } from '../errors.js'
 import { Frame } from '../pb/frame.js'
+import { LARGE_BYTES, type Message, SEND_BYTES } from './send-buffer.js'
 import { soon } from './soon.js'
 import { readVarint, varintLength, writeVarint } from './varint.js'
 
-/** What items are gathered to: a frame with all its prefixes is then one send of 64 KiB. */
-const GATHER_BYTES = 65_536 - 16
+/** What items are gathered to: a frame with all its prefixes is then one send. */
+const GATHER_BYTES = SEND_BYTES - 16
 /** Over the content of a frame: its tag and length. */
 const FRAME_OVERHEAD = 16
 const WHOLE = 0
@@ -25,7 +27,7 @@ export function largestFrame(itemBytes: number): number {
 }
 
 /**
- * Items to frames, ended by `End`. Items are gathered up to 64 KiB as long as they are at hand. What would go over a limit is
+ * Items to frames, ended by `End`. Items are gathered up to 64 KiB as long as they are at hand; a large one by itself is not copied. What would go over a limit is
  * not sent: the answer then ends with code 1, as it does when the source returns `'more'`.
  *
  * @throws whatever the source throws; `BusyError` and `NotFoundError` become frames
@@ -34,14 +36,14 @@ export async function* answerFrames<Item>(
   source: AsyncIterable<Item | Item[]>,
   encode: (item: Item) => Uint8Array,
   limits: AnswerLimits
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Message> {
   const iterator: AsyncIterator<Item | Item[], unknown> = source[Symbol.asyncIterator]()
   let batch: Uint8Array[] = []
   let batchBytes = 0
   let count = 0
   let total = 0
   let code = WHOLE
-  const flush = (): Uint8Array => {
+  const flush = (): Message => {
     const frame = itemsFrame(batch, batchBytes)
     batch = []
     batchBytes = 0
@@ -93,10 +95,15 @@ export function busyFrame(retryMs: number): Uint8Array {
   return Frame.encode({ busy: { retryMs } })
 }
 
-function itemsFrame(items: Uint8Array[], size: number): Uint8Array {
-  const frame = new Uint8Array(1 + varintLength(size) + size)
+function itemsFrame(items: Uint8Array[], size: number): Message {
+  const alone = items.length === 1 && size >= LARGE_BYTES ? items[0] : undefined
+  const frame = new Uint8Array(1 + varintLength(size) + size - (alone?.byteLength ?? 0))
   frame[0] = ITEMS_TAG
   let offset = writeVarint(size, frame, 1)
+  if (alone != null) {
+    writeVarint(alone.byteLength, frame, offset)
+    return new Uint8ArrayList(frame, alone)
+  }
   for (const item of items) {
     offset = writeVarint(item.byteLength, frame, offset)
     frame.set(item, offset)

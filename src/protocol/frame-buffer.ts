@@ -1,8 +1,11 @@
+import { allocUnsafe } from 'uint8arrays/alloc'
 import { MalformedError, TooLargeError } from '../errors.js'
 import { readVarint } from './varint.js'
 
 /** Chunks smaller than this, one after another, are gathered. */
 const SMALL_BYTES = 4_096
+/** What Node cuts from a pool is smaller than this. */
+const POOLED_BYTES = 65_536
 
 /**
  * Length-prefixed frames out of chunks that are cut anywhere. Pure. A prefix over `maxFrame` is refused before anything is
@@ -95,7 +98,8 @@ export class FrameBuffer {
       this.#skip(length)
       return view
     }
-    const whole = new Uint8Array(length)
+    // all of it is written at once; smaller ones would be cut from a pool that they keep alive
+    const whole = length >= POOLED_BYTES ? allocUnsafe(length) : new Uint8Array(length)
     let filled = 0
     while (filled < length) {
       const chunk = this.#chunks[this.#head]!

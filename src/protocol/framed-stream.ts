@@ -4,7 +4,7 @@ import { type PeerError, StreamLostError, TimeoutError, TruncatedError } from '.
 import type { Framed, FramedInit } from './framed.js'
 import { type Framing, prefixed } from './framing.js'
 import { ReadDeadline } from './read-deadline.js'
-import { SEND_BYTES, type SendBuffer } from './send-buffer.js'
+import { type Message, SEND_BYTES, type SendBuffer } from './send-buffer.js'
 import { soon } from './soon.js'
 
 /** Over the largest window that yamux opens (16 MiB), so that pausing never overflows a stream's buffer: the window is the bound. */
@@ -13,7 +13,7 @@ const READ_BUFFER_BYTES = 17 << 20
 /** See `Framed`. */
 export class FramedStream implements Framed {
   readonly source: AsyncGenerator<Uint8Array, void, undefined>
-  readonly sink = (source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => this.#write(source)
+  readonly sink = (source: AsyncIterable<Message> | Iterable<Message>): Promise<void> => this.#write(source)
 
   readonly #clock: Clock
   readonly #highWater: number
@@ -151,7 +151,7 @@ export class FramedStream implements Framed {
 
   // Writing
 
-  async #write(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+  async #write(source: AsyncIterable<Message> | Iterable<Message>): Promise<void> {
     const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]()
     try {
       while (true) {
@@ -177,7 +177,7 @@ export class FramedStream implements Framed {
       await this.#send(piece)
   }
 
-  async #send(bytes: Uint8Array): Promise<void> {
+  async #send(bytes: Message): Promise<void> {
     this.#throwIfLost()
     if (this.stream.writeStatus !== 'writable') throw lost(this.stream)
     try {

@@ -1,4 +1,5 @@
 import type { Stream } from '@libp2p/interface'
+import type { Uint8ArrayList } from 'uint8arraylist'
 import type { Clock } from '../clock.js'
 import { FramedStream } from './framed-stream.js'
 
@@ -31,8 +32,13 @@ export interface FramedInit {
 export interface Framed {
   /** The frames, views where possible: copy what is kept for long. To be read once; leaving it early aborts the stream. */
   readonly source: AsyncGenerator<Uint8Array, void, undefined>
-  /** Writes frames and then closes the writing side. At most once. A source that throws aborts the stream. */
-  readonly sink: (source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => Promise<void>
+  /**
+   * Writes frames, whole or in parts, and then closes the writing side. Large ones are not copied: they must not change any more. At most
+   * once. A source that throws aborts the stream.
+   */
+  readonly sink: (
+    source: AsyncIterable<Uint8Array | Uint8ArrayList> | Iterable<Uint8Array | Uint8ArrayList>
+  ) => Promise<void>
   /** Bytes that came and were not taken from `source` yet. */
   readonly buffered: number
   /** Says that nothing more is expected: what is being waited for may take a second, and is then given up without an error. */

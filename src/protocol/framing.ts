@@ -1,6 +1,6 @@
 import { FrameBuffer } from './frame-buffer.js'
 import { LineBuffer } from './line-buffer.js'
-import { SendBuffer } from './send-buffer.js'
+import { type Message, SendBuffer } from './send-buffer.js'
 import { varintLength, writeVarint } from './varint.js'
 
 /** How one message is told from the next in the bytes of a stream. */
@@ -20,10 +20,10 @@ export interface Framing {
 
 /** Each message after its length as a varint. */
 export function prefixed(maxFrame: number): Framing {
-  const mark = (frame: Uint8Array): Uint8Array[] => {
+  const mark = (frame: Message): Uint8Array[] => {
     const prefix = new Uint8Array(varintLength(frame.byteLength))
     writeVarint(frame.byteLength, prefix, 0)
-    return [prefix, frame]
+    return [prefix, ...partsOf(frame)]
   }
   return { unit: 'frame', received: new FrameBuffer(maxFrame), pending: new SendBuffer(mark) }
 }
@@ -32,5 +32,13 @@ const NEWLINE = Uint8Array.of(10)
 
 /** Each message before a `\n`, which it must not hold. */
 export function terminated(maxLine: number): Framing {
-  return { unit: 'line', received: new LineBuffer(maxLine), pending: new SendBuffer((line) => [line, NEWLINE]) }
+  return {
+    unit: 'line',
+    received: new LineBuffer(maxLine),
+    pending: new SendBuffer((line) => [...partsOf(line), NEWLINE])
+  }
+}
+
+function partsOf(message: Message): Iterable<Uint8Array> {
+  return message instanceof Uint8Array ? [message] : message
 }

@@ -42,6 +42,7 @@ export interface ProtocolDefinition<Req, Item> {
   /** `sync/1`, which becomes `/blockwire/<chain>/sync/1`; or a whole protocol ID, which begins with `/`. */
   name: string
   request: Codec<Req>
+  /** Large items are sent without being copied: what `encode` gave must not change any more. */
   item: Codec<Item>
   limits: ProtocolLimits<Req>
   clock?: Clock
