@@ -35,8 +35,9 @@ export default defineConfig({
           // a process for each file would spend a third of the time on loading and compiling the same modules
           isolate: false,
           setupFiles: ['./test/helpers/each-file.ts'],
-          testTimeout: 30_000,
-          hookTimeout: 30_000
+          // for a machine that does other things too: none of them takes long by itself
+          testTimeout: 60_000,
+          hookTimeout: 60_000
         }
       },
       {

@@ -124,4 +124,4 @@ test('10,000 connects and disconnects leave heap, maps, timers and listeners as 
   console.log(
     `heap ${(before.heap / 1e6).toFixed(1)} -> ${(after.heap / 1e6).toFixed(1)} MB, timers ${before.timers} -> ${after.timers}`
   )
-})
+}, 600_000)
