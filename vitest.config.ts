@@ -8,7 +8,7 @@ const shared = { environment: 'node' as const, server: { deps: { external: [/\/d
 // libp2p is some 500 modules, which hundreds of test processes load: they compile them once
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/blockwire-tests', import.meta.url))
 
-/** Of a few tests that last: with one of them begun at the end, the other worker would have nothing left to do. */
+/** Few tests that last long, in small files: begun at the end, one of them would leave the other workers nothing to do. */
 const LONG = ['slow/churn', 'slow/mining', 'node/lossy', 'cli/light', 'node/topology', 'cli/repair']
 
 /** What lasts longest begins first, in a new clone too, where Vitest knows no more than the files' sizes. */

@@ -4,6 +4,7 @@ import { Program, temporaryDirectory } from '../helpers/process.js'
 
 const PROGRAM = fileURLToPath(new URL('../helpers/serving-program.mjs', import.meta.url))
 const ROUNDS = 2
+/** Some two seconds of the server's CPU. */
 const ROUND_BYTES = 150e6
 
 const folders: Awaited<ReturnType<typeof temporaryDirectory>>[] = []
@@ -81,8 +82,8 @@ describe('a node that serves', () => {
     const before = await tell<Spent>(server, 'spent', 'spent')
     await tell(sleeper, 'ask', 'asked')
     sleeper.child.kill('SIGSTOP')
-    // the honest one gets blocks
-    await tell(reader, { read: 10e6 }, 'read')
+    // the honest one gets blocks: more than each of them has asked for, so that in fair turns they were given all that they take
+    await tell(reader, { read: 30e6 }, 'read')
     const during = await tell<Spent>(server, 'spent', 'spent')
     expect(during.answers, 'they are waited for').toBeGreaterThan(0)
     // of each of eight three blocks that were read, and a frame made of one; they asked for 16 MiB each
