@@ -9,6 +9,8 @@ const dist = join(root, 'dist')
 for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile()) continue
   const file = join(entry.parentPath, entry.name)
+  // what tsc knows of its last run; it is not packed
+  if (entry.name === '.tsbuildinfo') continue
   const source = join(root, file.slice(dist.length)).replace(/(\.d\.ts|\.js)(\.map)?$/, '.ts')
   if (!existsSync(source)) rmSync(file)
 }

@@ -57,10 +57,9 @@ function chained(batch) {
 const say = (event) => writeSync(1, `${JSON.stringify(event)}\n`)
 const hex = (bytes) => Buffer.from(bytes).toString('hex')
 
-// only now, so that nothing has opened a database before
+// only now, so that nothing has opened a database before; and libp2p, most of what starting takes, only for those that have a network
 const { Chain } = await import('blockwire/chain')
-const { createNode } = await import('blockwire')
-const { growChain, buildChain, testRules } = await import('blockwire/testing')
+const { growChain, buildChain, testRules } = await import('../../dist/src/testing/rules.js')
 // the same as in crash.ts
 const rules = testRules({ network: 'crash', state: { a: 'genesis' } })
 /** Each writes one of three keys, or deletes it. */
@@ -111,6 +110,7 @@ async function rebuild(db) {
 
 async function run() {
   if (['reorg', 'steps', 'rebuild'].includes(scenario)) return reorg()
+  const { createNode } = await import('blockwire')
   const node = await createNode({
     rules,
     dataDir: data,

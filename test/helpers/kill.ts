@@ -5,6 +5,16 @@ import { coin } from 'blockwire/pow'
 import { expect } from 'vitest'
 import { type CliEvent, Program, temporaryDirectory } from './process.js'
 
+/** Kills a process at a random moment of its work: up to 30 ms after it has said fewer than `count` lines more, or that it is live. */
+async function killSoon(program: Program, count: number): Promise<void> {
+  const { events: lines } = program
+  const told = lines.length + Math.floor(Math.random() * count)
+  await program.until(`its line ${told}`, () => lines.length >= told || lines.some(({ state }) => state === 'live'))
+  await delay(Math.random() * 30)
+  program.child.kill('SIGKILL')
+  await once(program.child, 'close')
+}
+
 /**
  * Kills a mining process `times` times with SIGKILL, each time at a random moment after its first block, and checks each time that
  * its directory opens on a chain that links and holds every block that it had called `mined`. Returns the height in the end.
@@ -15,9 +25,7 @@ export async function killWhileMining(data: string, times: number): Promise<numb
   for (let run = 0; run < times; run++) {
     const node = Program.node('--data', data, '--mine', '--threads', '1', '--block-time', '0.1')
     await node.event('mined')
-    await delay(Math.random() * 400)
-    node.child.kill('SIGKILL')
-    await once(node.child, 'close')
+    await killSoon(node, 8)
     for (const event of node.events.filter(({ event }) => event === 'mined')) note(mined, event)
     height = await check(data, mined, Math.max(...mined.keys()))
   }
@@ -36,9 +44,7 @@ export async function killWhileSyncing(seed: string, height: number, times: numb
     for (let run = 0; run < times; run++) {
       const node = start()
       await node.event('sync', ({ state }) => state === 'headers' || state === 'bodies')
-      await delay(Math.random() * 300)
-      node.child.kill('SIGKILL')
-      await once(node.child, 'close')
+      await killSoon(node, 6)
       if ((await check(data.path, new Map(), node.height)) < height) continue
       await data.remove()
       data = await temporaryDirectory()

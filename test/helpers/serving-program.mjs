@@ -1,10 +1,12 @@
 // One side of serving in a process of its own, told what to do by one argument of JSON and by messages; says on stdout what came of it,
 // one JSON line each.
-//   { role: 'server', data, blocks, bytes }  a node with a chain of blocks of about so many bytes; 'spent' tells its CPU time and what it holds
-//   { role: 'reader', address }              { read: ms } reads blocks as fast as they come, two requests at once
-//   { role: 'flooder', address, rate }       { flood: ms } asks for a block so often in a second, whatever is answered
+//   { role: 'server', data, blocks, bytes }  a node with a chain of blocks of about so many bytes; 'spent' tells its CPU time and what it
+//                                            holds, 'rest' that no answer is waited for any more
+//   { role: 'reader', address }              { read: bytes } reads blocks as fast as they come, two requests at once
+//   { role: 'flooder', address, rate }       'flood' asks for a block so often in a second, whatever is answered, until 'enough'
 //   { role: 'sleeper', address, blocks }     four nodes, of which each asks for all, twice, at 'ask': who stops the process then has four
 //                                            peers that read nothing
+import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createNode } from 'blockwire'
@@ -33,7 +35,7 @@ function connection(of = node) {
 
 /** One that the server knows. */
 async function joined(of = node) {
-  while (of.peers.connected.size === 0) await sleep(10)
+  if (of.peers.connected.size === 0) await once(of.peers, 'join')
   return connection(of)
 }
 
@@ -53,21 +55,30 @@ const parts = {
       const { verdict } = await chain.addBlocks(more.map((block) => block.bytes))
       if (verdict.result !== 'accept') throw new Error(verdict.detail)
     }
+    const answering = () =>
+      node.libp2p
+        .getConnections()
+        .flatMap(({ streams }) => streams)
+        .filter(({ protocol, status }) => protocol === id && (status === 'open' || status === 'closing'))
     say('listening', { multiaddrs: node.multiaddrs })
     let asked = process.cpuUsage()
     return {
       async spent() {
         const { user, system } = process.cpuUsage(asked)
-        const open = node.libp2p.getConnections().flatMap(({ streams }) => streams)
-        const answers = open.filter((stream) => stream.protocol === id).length
-        // what a native buffer held is given back a moment after it was found to be garbage
-        for (let n = 0; n < 3; n++) {
+        const answers = answering().length
+        // what a native buffer held is given back a moment after it was found to be garbage, and nothing tells of it
+        for (let n = 0; n < 5; n++) {
           gc()
           await sleep(20)
         }
         const { heapUsed, external } = process.memoryUsage()
         say('spent', { cpu: (user + system) / 1e6, held: heapUsed + external, answers })
         asked = process.cpuUsage()
+      },
+      async rest() {
+        for (let open = answering(); open.length > 0; open = answering())
+          await Promise.all(open.map((stream) => once(stream, 'close')))
+        say('resting')
       }
     }
   },
@@ -76,19 +87,18 @@ const parts = {
     const over = await joined()
     say('ready')
     return {
-      async read(ms) {
-        const from = performance.now()
+      async read(bytes) {
         let got = 0
         const one = async () => {
-          while (performance.now() - from < ms) {
+          while (got < bytes) {
             for await (const items of protocol.request(over, chain.id, { range: { from: 1, to: RANGE } })) {
               for (const item of items) got += item.length
-              if (performance.now() - from >= ms) break
+              if (got >= bytes) break
             }
           }
         }
         await Promise.all([one(), one()])
-        say('read', { bytes: got, ms: performance.now() - from })
+        say('read', { bytes: got })
       }
     }
   },
@@ -98,8 +108,12 @@ const parts = {
     say('ready')
     const request = SyncRequest.encode({ range: { from: 1, to: 1 } })
     const message = Uint8Array.from([request.length, ...request])
+    let flooding = true
     return {
-      async flood(ms) {
+      enough() {
+        flooding = false
+      },
+      async flood() {
         const count = { asked: 0, opened: 0, answered: 0, reset: 0, cut: 0 }
         const ask = async (over) => {
           count.asked++
@@ -118,12 +132,14 @@ const parts = {
         }
         const from = performance.now()
         let last
-        for (let now = 0; now < ms; now = performance.now() - from) {
+        while (flooding) {
+          const due = ((performance.now() - from) * rate) / 1000
           const over = connection()
           if (over !== last && last != null) count.cut++
           last = over
-          if (over != null) while (count.asked < (now * rate) / 1000) void ask(over)
-          else count.asked = Math.round((now * rate) / 1000)
+          if (over != null) while (count.asked < due) void ask(over)
+          else count.asked = Math.round(due)
+          // the next is due in a millisecond
           await sleep(1)
         }
         say('flooded', count)

@@ -74,4 +74,4 @@ test('honest nodes behind a link that loses 30 % for ten minutes are never banne
   )
   expect(bans()).toEqual([])
   expect(nodes.flatMap(({ peers }) => peers.explain()).map(({ fault }) => fault?.fault)).not.toContain('provable')
-}, 60_000)
+}, 180_000)

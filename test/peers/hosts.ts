@@ -84,7 +84,10 @@ export const addressOf = (host: Host): string => {
 
 export const idOf = (host: Host): string => host.peerId.toString()
 
-/** Waits for a condition, looking often; says what was missing when it does not come. */
+/**
+ * Waits for a condition, looking often; says what was missing when it does not come. Not by events: many conditions turn the hands of a
+ * clock as they look, or look at what tells nobody of its changes.
+ */
 export async function until(what: string | (() => string), condition: () => boolean, ms = 20_000): Promise<void> {
   const end = Date.now() + ms
   while (!condition()) {

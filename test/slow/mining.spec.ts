@@ -4,7 +4,7 @@ import type { NodeEvent } from '../../dist/examples/mining-node/event.js'
 import { Program } from '../helpers/process.js'
 
 const NAMES = ['ada', 'bob', 'cho', 'dan']
-const BLOCK_TIME = ['--block-time', '2']
+const BLOCK_TIME = ['--block-time', '1']
 
 afterEach(() => Program.killAll())
 

@@ -18,10 +18,13 @@ interface Run {
   stderr: string
 }
 
-/** The settings of the npm that runs the tests must not leak into the app's. */
-const ENV = Object.fromEntries(
-  Object.entries(process.env).filter(([key]) => !/^npm_(config_(local_)?prefix|package_|lifecycle_)/i.test(key))
-)
+/** The settings of the npm that runs the tests must not leak into the app's, nor its modules into the cache of the tests. */
+const ENV = {
+  ...Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !/^npm_(config_(local_)?prefix|package_|lifecycle_)/i.test(key))
+  ),
+  NODE_DISABLE_COMPILE_CACHE: '1'
+}
 
 function run(file: string, args: string[], cwd: string, ms = 120_000): Promise<Run> {
   return new Promise((resolve) => {
