@@ -18,6 +18,7 @@ export { type PoolInit, pool } from './pool.js'
 export type {
   Added,
   Pool,
+  PoolAddOptions,
   PoolChain,
   PoolChainEvents,
   PoolComponents,

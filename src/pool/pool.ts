@@ -1,53 +1,100 @@
-import type { Startable } from '@libp2p/interface'
+import type { Logger, PeerId, Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { ignore, reject, txId, type Verdict } from '../chain/index.js'
+import { type Database, equalBytes, ignore, reject, txId, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
+import { ConfigError } from '../errors.js'
 import type { Topic, TopicMessage } from '../gossip/index.js'
 import { toHex } from '../hex.js'
-import { Admission } from './admission.js'
+import { Admission, type Kept } from './admission.js'
 import { BATCH_BYTES, entryBytes, splitBatch } from './batch.js'
-import { type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
+import { type Candidate, POOL_LIMITS, type PoolLimits } from './entries.js'
+import type { TxHandle, TxStatus } from './handle.js'
+import { type Journal, type JournalRecord, journalIn } from './journal.js'
 import { Outbox } from './outbox.js'
-import type { Added, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
+import type { Added, Pool, PoolAddOptions, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
+import { recall } from './recall.js'
+import { FEE_BUMP } from './replace.js'
+import { Saving } from './saving.js'
+import { selectFor } from './select.js'
+
+/** 3 h (go-ethereum's `lifetime`). */
+const LIFETIME_MS = 10_800_000
+/** How often it is looked for what is to be announced again, or has waited for too long. */
+const TICK_MS = 5_000
 
 export interface PoolInit extends Partial<PoolLimits> {
+  /**
+   * How much more a transaction must pay than all pooled ones whose place it takes together, in percent.
+   * @default 10
+   */
+  feeBump?: number
+  /** Those of others are forgotten after this long, and our own once the state has refused them so long; in ms. @default 3 hours */
+  lifetimeMs?: number
+  /** Where our own outlive the process: under `j` of the node's database. @default nowhere */
+  journal?: Database
   clock?: Clock
 }
 
 /**
- * Pending transactions, behind the topic `txs`. At most 5,000 and 16 MiB, 1,000 of one peer; when it is full, new ones are ignored.
- * What a block of the head chain holds leaves it, what a dropped block held comes back, and every new head checks all again.
+ * Pending transactions, behind the topic `txs`. At most 20,000 and 16 MiB, 10,000 of one peer and 1,000 of one sender. When it is full, what
+ * pays least goes, but never what was submitted here: that is kept, on disk too, until it is mined, and told to others again each minute. What a
+ * block of the head chain holds leaves the pool, what a dropped block held comes back, and every new head tries all again.
+ *
+ * @throws ConfigError naming the option
  */
 export function pool<Tx = unknown>(init: PoolInit = {}): (components: PoolComponents<Tx>) => Pool<Tx> {
-  return (components) => new PoolService(components, init)
+  const { txs, bytes, txsPerPeer, txsPerSender } = { ...POOL_LIMITS, ...init }
+  const { feeBump = FEE_BUMP, lifetimeMs = LIFETIME_MS } = init
+  for (const [option, value] of Object.entries({ txs, bytes, txsPerPeer, txsPerSender, feeBump, lifetimeMs })) {
+    const min = option === 'feeBump' ? 0 : 1
+    if (!Number.isSafeInteger(value) || value < min)
+      throw new ConfigError(`pool.${option}`, `${String(value)} is not an integer of at least ${min}`)
+  }
+  const limits = { txs, bytes, txsPerPeer, txsPerSender }
+  return (components) => new PoolService(components, { ...init, feeBump, lifetimeMs, limits })
 }
+
+const NO_JOURNAL: Journal = { read: async () => [], write: async () => {} }
 
 class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/pool'
   readonly #components: PoolComponents<Tx>
   readonly #chain: PoolChain<Tx>
+  readonly #clock: Clock
+  readonly #log: Logger
   readonly #admission: Admission<Tx>
+  readonly #journal: Journal
+  readonly #saving: Saving
   readonly #outbox: Outbox
   #topic: Topic | undefined
   #started = false
+  #restored = false
+  #cancelTick: () => void = () => {}
 
-  constructor(components: PoolComponents<Tx>, init: PoolInit) {
+  constructor(
+    components: PoolComponents<Tx>,
+    init: PoolInit & { feeBump: number; lifetimeMs: number; limits: PoolLimits }
+  ) {
     super()
-    const clock = init.clock ?? systemClock
-    const log = components.logger.forComponent('blockwire:pool')
-    const { txs, bytes, txsPerPeer } = { ...POOL_LIMITS, ...init }
     this.#components = components
     this.#chain = components.chain
+    this.#clock = init.clock ?? systemClock
+    this.#log = components.logger.forComponent('blockwire:pool')
     this.#admission = new Admission({
       chain: components.chain,
-      clock,
-      log,
-      limits: { txs, bytes, txsPerPeer },
+      clock: this.#clock,
+      log: this.#log,
+      limits: init.limits,
+      feeBump: init.feeBump,
+      lifetimeMs: init.lifetimeMs,
       added: ({ id, bytes }) => this.safeDispatchEvent('add', { detail: { id, size: bytes.length } }),
-      removed: ({ id }, why) => this.safeDispatchEvent('remove', { detail: { id, why } })
+      removed: ({ id }, why) => this.safeDispatchEvent('remove', { detail: { id, why } }),
+      unsaved: () => this.#saveSoon()
     })
-    this.#outbox = new Outbox(clock, (batch) => {
-      this.#topic?.publish(batch).catch((err) => log.error('could not publish transactions - %e', err))
+    this.#journal = init.journal == null ? NO_JOURNAL : journalIn(init.journal)
+    this.#saving = new Saving(this.#journal, this.#admission.own)
+    this.#outbox = new Outbox(this.#clock, (batch) => {
+      this.#topic?.publish(batch).catch((err) => this.#log.error('could not publish transactions - %e', err))
     })
   }
 
@@ -71,23 +118,33 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     for (const { id } of this.#admission.entries.values()) yield id
   }
 
-  entries(): IterableIterator<Pooled> {
+  entries(): Iterable<Pooled> {
     return this.#admission.entries.values()
   }
 
-  select(options: { maxBytes: number }): Uint8Array[] {
-    const txs: Uint8Array[] = []
-    let left = options.maxBytes
-    for (const { bytes } of this.entries()) {
-      const size = entryBytes(bytes)
-      if (size > left) continue
-      left -= size
-      txs.push(bytes)
-    }
-    return txs
+  handle(id: Uint8Array): TxHandle | undefined {
+    return this.#admission.tracker.get(toHex(id))
   }
 
-  start(): void {
+  status(id: Uint8Array): TxStatus | undefined {
+    const { tracker, entries } = this.#admission
+    const key = toHex(id)
+    const watched = tracker.get(key)
+    if (watched != null) return watched.status()
+    const block = this.#admission.blockOf(key)
+    if (block != null) return { state: 'included', ...block, depth: this.#chain.head.height - block.height + 1 }
+    return entries.has(key) ? { state: 'pending' } : undefined
+  }
+
+  select(options: { maxBytes: number }): Uint8Array[] {
+    const places = [...this.#admission.entries.places()]
+    const candidates = places.map(({ entry: { bytes, order }, rate, arrival }) => {
+      return { bytes, size: entryBytes(bytes), rate, arrival, order }
+    })
+    return selectFor(candidates, options.maxBytes).map(({ bytes }) => bytes)
+  }
+
+  async start(): Promise<void> {
     this.#started = true
     this.#admission.start()
     // kept over a restart: leaving it would make peers shun us for 10 s
@@ -95,55 +152,118 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
       validate: (message) => this.#validate(message)
     })
+    if (!this.#restored) await this.#restore()
+    this.#restored = true
+    if (this.#started) this.#tick()
   }
 
   /** Pooled transactions stay in memory for the next start; waits for `included` end. */
   async stop(): Promise<void> {
     this.#started = false
+    this.#cancelTick()
     this.#outbox.clear()
     await this.#admission.stop()
+    await this.#saving.save().catch((err) => this.#log.error('could not write the journal - %e', err))
   }
 
-  add(tx: Tx | Uint8Array): Promise<Added>
-  add(txs: (Tx | Uint8Array)[]): Promise<Added[]>
-  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[]): Promise<Added | Added[]> {
-    const added = await this.#addAll(Array.isArray(given) ? given : [given])
+  add(tx: Tx | Uint8Array, options?: PoolAddOptions): Promise<Added>
+  add(txs: (Tx | Uint8Array)[], options?: PoolAddOptions): Promise<Added[]>
+  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[], { source }: PoolAddOptions = {}): Promise<Added | Added[]> {
+    const added = await this.#addAll(Array.isArray(given) ? given : [given], source)
     return Array.isArray(given) ? added : added[0]!
   }
 
-  async #addAll(txs: (Tx | Uint8Array)[]): Promise<Added[]> {
-    const { rules } = this.#chain
+  async #addAll(txs: (Tx | Uint8Array)[], source: PeerId | undefined): Promise<Added[]> {
     const added: Added[] = []
-    const entries = new Map<number, Entry<Tx>>()
+    const candidates = new Map<number, Candidate<Tx>>()
     for (const [index, given] of txs.entries()) {
-      const bytes = given instanceof Uint8Array ? given.slice() : rules.tx.encode(given)
+      const bytes = given instanceof Uint8Array ? given.slice() : this.#chain.rules.tx.encode(given)
       const { verdict, id, tx } = this.#chain.checkTx(bytes)
       added.push({ verdict, id })
       if (verdict.result !== 'accept' || tx === undefined) continue
-      entries.set(index, { key: toHex(id), id, bytes, tx, source: undefined })
+      candidates.set(index, { key: toHex(id), id, bytes, tx, source: source?.toString() })
     }
-    if (entries.size === 0) return added
-    const verdicts = await this.#admission.admit([...entries.values()])
-    for (const [n, [index, entry]] of [...entries].entries()) {
-      added[index] = this.#answer(entry, verdicts[n]!)
+    if (candidates.size === 0) return added
+    const own = source == null
+    const verdicts = await this.#admission.admit([...candidates.values()], own)
+    const failure = own ? await this.#saved([...candidates.values()], verdicts) : undefined
+    for (const [n, [index, candidate]] of [...candidates].entries()) {
+      const verdict = verdicts[n]!
+      const answer = failure != null && verdict.result === 'accept' ? failure : verdict
+      added[index] = this.#answer(candidate, answer, own)
     }
     return added
   }
 
-  #answer({ key, id, bytes }: Entry<Tx>, verdict: Verdict): Added {
-    const { tracker, entries } = this.#admission
-    if (verdict.result === 'accept') {
-      if (this.#started) this.#outbox.put(bytes)
-      return { verdict, id, handle: tracker.get(key)! }
+  /** Waits until what was accepted is on disk; where that fails, it is not accepted. */
+  async #saved(candidates: Candidate<Tx>[], verdicts: Verdict[]): Promise<Verdict | undefined> {
+    try {
+      await this.#saving.save()
+      return undefined
+    } catch (err) {
+      this.#log.error('could not write the journal - %e', err)
+      const accepted = candidates.filter((_, n) => verdicts[n]!.result === 'accept')
+      await this.#admission.withdraw(accepted.map(({ key }) => key))
+      return ignore('error', `it could not be kept on disk: ${String(err)}`)
     }
-    const pooled = verdict.reason === 'known' && entries.has(key)
-    return { verdict, id, ...(pooled ? { handle: tracker.watch(key, id) } : {}) }
+  }
+
+  #answer({ key, id, bytes }: Candidate<Tx>, verdict: Verdict, own: boolean): Added {
+    const { tracker, entries } = this.#admission
+    if (verdict.result === 'accept' && this.#started) {
+      this.#outbox.put(bytes)
+      if (own && this.#hasPeers()) this.#admission.own.announced(key, this.#clock.now())
+    }
+    const pooled = verdict.result === 'accept' || (verdict.reason === 'known' && entries.has(key))
+    const handle = own && pooled ? tracker.get(key) : undefined
+    return handle == null ? { verdict, id } : { verdict, id, handle }
+  }
+
+  /** Our own of before, tried on the state as it is now. */
+  async #restore(): Promise<void> {
+    const records = await this.#journal.read()
+    if (records.length === 0) return
+    const kept: Kept<Tx>[] = []
+    const unfit: Uint8Array[] = []
+    for (const record of records.sort((a, b) => a.at - b.at)) {
+      const { verdict, id, tx } = this.#chain.checkTx(record.bytes)
+      // the rules have changed
+      if (verdict.result !== 'accept' || tx === undefined) unfit.push(record.id)
+      else kept.push(this.#kept(record, { key: toHex(id), id, bytes: record.bytes, tx, source: undefined }))
+    }
+    const recalled = kept.some(({ place }) => place == null) ? await recall(this.#chain) : []
+    await this.#admission.restore(kept, recalled)
+    if (unfit.length > 0) await this.#journal.write([], unfit)
+  }
+
+  #kept({ at, place }: JournalRecord, candidate: Candidate<Tx>): Kept<Tx> {
+    const hash = place == null ? undefined : this.#chain.hashAt(place.height)
+    return { candidate, at, place: hash != null && equalBytes(hash, place!.hash) ? place : undefined }
+  }
+
+  #hasPeers(): boolean {
+    return (this.#topic?.peers.length ?? 0) > 0
+  }
+
+  /** Announces our own again, and sweeps. */
+  #tick(): void {
+    const { own, entries } = this.#admission
+    if (this.#hasPeers()) {
+      for (const { bytes } of own.due(this.#clock.now(), (key) => entries.has(key))) this.#outbox.put(bytes)
+    }
+    void this.#admission.sweep()
+    this.#saveSoon()
+    this.#cancelTick = this.#clock.after(TICK_MS, () => this.#tick())
+  }
+
+  #saveSoon(): void {
+    this.#saving.save().catch((err) => this.#log.error('could not write the journal - %e', err))
   }
 
   /** One verdict for a whole batch, so that it is forwarded as it came. */
   #validate({ data, from }: TopicMessage): Verdict | Promise<Verdict> {
     const source = from.toString()
-    const entries: Entry<Tx>[] = []
+    const entries: Candidate<Tx>[] = []
     let txs: Uint8Array[]
     try {
       txs = splitBatch(data, this.#chain.limits.txBytes)
