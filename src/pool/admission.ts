@@ -35,6 +35,8 @@ export interface AdmissionInit<Tx> {
 /** One of our own, as the journal kept it. */
 export interface Kept<Tx> {
   candidate: Candidate<Tx>
+  /** See `JournalRecord`. */
+  number: number
   at: number
   place: BlockAt | undefined
 }
@@ -113,11 +115,11 @@ export class Admission<Tx> {
       this.#mined.add(keys, block)
       for (const key of keys) if (found.has(key)) found.set(key, block)
     }
-    for (const { candidate, at } of kept) {
+    for (const { candidate, number, at } of kept) {
       const entry = describe(this.#chain.rules.pool, candidate, { own: true, at })
       if (!('key' in entry)) continue
       const place = found.get(entry.key)
-      this.own.add(entry, place)
+      this.own.add(entry, place, number)
       this.tracker.watch(entry.key, entry.id, place)
     }
     await this.#queue.run(async () => {

@@ -3,6 +3,8 @@ import { bytes, type Database, struct, u53, varBytes } from '../chain/index.js'
 /** An own transaction as it is kept on disk. */
 export interface JournalRecord {
   id: Uint8Array
+  /** Counts up as they are submitted: later ones may need earlier ones. */
+  number: number
   /** When it was submitted, ms since 1970. */
   at: number
   /** The block of the head chain that holds it. */
@@ -12,7 +14,7 @@ export interface JournalRecord {
 
 /** Own transactions on disk. */
 export interface Journal {
-  /** All of them. Records that cannot be read are passed over. */
+  /** All of them, in the order in which they were submitted. Records that cannot be read are passed over. */
   read(): Promise<JournalRecord[]>
   /** Writes and deletes in one batch, synced to disk. */
   write(put: JournalRecord[], del: Uint8Array[]): Promise<void>
@@ -24,7 +26,7 @@ const TABLE_END = Uint8Array.of(0x6a, 0x75)
 const NOWHERE = new Uint8Array(32)
 
 /** Height 0: in no block. Genesis is nobody's to submit to. */
-const layout = struct({ at: u53, height: u53, block: bytes(32), tx: varBytes(16 * 1_048_576) })
+const layout = struct({ number: u53, at: u53, height: u53, block: bytes(32), tx: varBytes(16 * 1_048_576) })
 
 /** In the node's own database. */
 export function journalIn(db: Database): Journal {
@@ -35,7 +37,7 @@ export function journalIn(db: Database): Journal {
         const record = decode(new Uint8Array(key as Uint8Array).subarray(TABLE.length), value)
         if (record != null) records.push(record)
       }
-      return records
+      return records.sort((a, b) => a.number - b.number)
     },
     async write(put, del) {
       // an option of LevelDB that a database in memory has no use for
@@ -55,14 +57,14 @@ function keyOf(id: Uint8Array): Uint8Array {
   return Uint8Array.from([...TABLE, ...id])
 }
 
-function encode({ at, place, bytes: tx }: JournalRecord): Uint8Array {
-  return layout.encode({ at, height: place?.height ?? 0, block: place?.hash ?? NOWHERE, tx })
+function encode({ number, at, place, bytes: tx }: JournalRecord): Uint8Array {
+  return layout.encode({ number, at, height: place?.height ?? 0, block: place?.hash ?? NOWHERE, tx })
 }
 
 function decode(id: Uint8Array, value: Uint8Array): JournalRecord | undefined {
   try {
-    const { at, height, block, tx } = layout.decode(value)
-    return { id, at, place: height === 0 ? undefined : { height, hash: block.slice() }, bytes: tx.slice() }
+    const { number, at, height, block, tx } = layout.decode(value)
+    return { id, number, at, place: height === 0 ? undefined : { height, hash: block.slice() }, bytes: tx.slice() }
   } catch {
     return undefined
   }

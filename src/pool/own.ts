@@ -11,6 +11,8 @@ export interface BlockAt {
 /** One that was submitted here. */
 export interface OwnTx<T> {
   readonly entry: Entry<T>
+  /** See `JournalRecord.number`. */
+  readonly number: number
   /** The block that holds it. */
   place: BlockAt | undefined
   /** Since when the state at head has refused it, in ms. */
@@ -40,6 +42,7 @@ export class Own<T> {
   /** Whose record on disk is another one, or missing, or to be deleted. */
   readonly #changed = new Map<string, Uint8Array>()
   #bytes = 0
+  #next = 0
 
   constructor(private readonly limits: OwnLimits) {}
 
@@ -69,10 +72,11 @@ export class Own<T> {
     return false
   }
 
-  /** `place`: it is in a block already, as the journal says. */
-  add(entry: Entry<T>, place?: BlockAt): void {
+  /** `place`: it is in a block already; `number`: as the journal says. */
+  add(entry: Entry<T>, place?: BlockAt, number = this.#next): void {
     if (this.has(entry.key)) return
-    this.#txs.set(entry.key, { entry, place, asideAt: undefined, announcedAt: Number.NEGATIVE_INFINITY })
+    this.#next = Math.max(this.#next, number + 1)
+    this.#txs.set(entry.key, { entry, number, place, asideAt: undefined, announcedAt: Number.NEGATIVE_INFINITY })
     this.#bytes += entry.bytes.length
     this.#changed.set(entry.key, entry.id)
   }
@@ -160,7 +164,7 @@ export class Own<T> {
     for (const [key, id] of this.#changed) {
       const own = this.#txs.get(key)
       if (own == null) changes.del.push(id)
-      else changes.put.push({ id, at: own.entry.at, place: own.place, bytes: own.entry.bytes })
+      else changes.put.push(recordOf(own))
     }
     this.#changed.clear()
     return changes
@@ -170,4 +174,8 @@ export class Own<T> {
   again({ put, del }: { put: JournalRecord[]; del: Uint8Array[] }): void {
     for (const id of [...put.map(({ id }) => id), ...del]) this.#changed.set(toHex(id), id)
   }
+}
+
+function recordOf<T>({ entry: { id, at, bytes }, number, place }: OwnTx<T>): JournalRecord {
+  return { id, number, at, place, bytes }
 }

@@ -225,7 +225,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     if (records.length === 0) return
     const kept: Kept<Tx>[] = []
     const unfit: Uint8Array[] = []
-    for (const record of records.sort((a, b) => a.at - b.at)) {
+    for (const record of records) {
       const { verdict, id, tx } = this.#chain.checkTx(record.bytes)
       // the rules have changed
       if (verdict.result !== 'accept' || tx === undefined) unfit.push(record.id)
@@ -236,9 +236,9 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     if (unfit.length > 0) await this.#journal.write([], unfit)
   }
 
-  #kept({ at, place }: JournalRecord, candidate: Candidate<Tx>): Kept<Tx> {
+  #kept({ number, at, place }: JournalRecord, candidate: Candidate<Tx>): Kept<Tx> {
     const hash = place == null ? undefined : this.#chain.hashAt(place.height)
-    return { candidate, at, place: hash != null && equalBytes(hash, place!.hash) ? place : undefined }
+    return { candidate, number, at, place: hash != null && equalBytes(hash, place!.hash) ? place : undefined }
   }
 
   #hasPeers(): boolean {
