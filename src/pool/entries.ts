@@ -84,6 +84,11 @@ export class Entries<T> {
     return this.#places.values()
   }
 
+  /** Of a sender (hex), in sequence. */
+  ofSender(sender: string): Entry<T>[] {
+    return (this.#chains.get(sender) ?? []).map(({ entry }) => entry)
+  }
+
   /** Those that stand in its place. */
   rivals(entry: Entry<T>): Entry<T>[] {
     const rivals = new Set<Entry<T>>()

@@ -122,6 +122,10 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return this.#admission.entries.values()
   }
 
+  ofSender(sender: Uint8Array): Pooled[] {
+    return this.#admission.entries.ofSender(toHex(sender))
+  }
+
   handle(id: Uint8Array): TxHandle | undefined {
     return this.#admission.tracker.get(toHex(id))
   }

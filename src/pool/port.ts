@@ -106,6 +106,8 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
   ids(): Iterable<Uint8Array>
   /** The same with their bytes. */
   entries(): Iterable<Pooled>
+  /** Those of a sender (`rules.pool.order`), in sequence: what a wallet has to count in before it makes the next one. */
+  ofSender(sender: Uint8Array): Pooled[]
   /** Follows one that was submitted here, also before a restart. Undefined for others, and long after it was mined. */
   handle(id: Uint8Array): TxHandle | undefined
   /** Where any transaction stands. Undefined: it is neither pooled nor in a late block, as far as is remembered (20,000). */
