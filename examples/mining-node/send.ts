@@ -12,7 +12,7 @@ export interface WalletInit {
   node: string
   /** Milliseconds; the node's. @default the coin's own */
   blockTime?: number
-  /** How long to try to reach the node. @default 15_000 */
+  /** How long to try to reach the node. @default 10_000 */
   reachMs?: number
 }
 
@@ -47,7 +47,7 @@ export class Wallet implements AsyncDisposable {
    *
    * @throws UnreachableError, ConfigError where the node follows another chain, the reason of `signal`
    */
-  static async open({ node: address, blockTime, reachMs = 15_000 }: WalletInit, signal: AbortSignal): Promise<Wallet> {
+  static async open({ node: address, blockTime, reachMs = 10_000 }: WalletInit, signal: AbortSignal): Promise<Wallet> {
     const rules = coin({ network: NETWORK, ...(blockTime == null ? {} : { blockTime }) })
     const node = await createNode({ rules, role: 'light', listen: [], seeds: [address], libp2p: { start: false } })
     const peer = address.split('/').at(-1)!
