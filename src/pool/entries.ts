@@ -120,8 +120,8 @@ export class Entries<T> {
     }
     const before = order == null ? undefined : chain.findLast((place) => place.entry.order!.sequence < order.sequence)
     const effective = Math.min(entry.rate, before?.effective ?? Number.POSITIVE_INFINITY)
-    const goes = new Set(rivals)
-    const victims = victimsFor(without(this.#ranked, goes), { effective, own: entry.own }, excess)
+    const isSpared = (place: Place<T>): boolean => rivals.includes(place.entry) || precedes(place.entry, entry)
+    const victims = victimsFor(without(this.#ranked, isSpared), { effective, own: entry.own }, excess)
     return victims ?? 'the pool is full, and nothing in it may go for what this one pays'
   }
 
@@ -247,6 +247,11 @@ export class Entries<T> {
   }
 }
 
-function* without<T>(places: Place<T>[], gone: Set<Entry<T>>): Generator<Place<T>> {
-  for (const place of places) if (!gone.has(place.entry)) yield place
+/** Has its sender to have this one mined before it? */
+function precedes<T>({ order: a }: Entry<T>, { order: b }: Entry<T>): boolean {
+  return a != null && b != null && a.sender === b.sender && a.sequence < b.sequence
+}
+
+function* without<T>(places: Place<T>[], isSpared: (place: Place<T>) => boolean): Generator<Place<T>> {
+  for (const place of places) if (!isSpared(place)) yield place
 }

@@ -58,18 +58,17 @@ export class Own<T> {
     return this.#txs.get(key)
   }
 
-  /** Makes room by forgetting the deepest of those that are mined. */
+  /** Makes room by forgetting those that are mined, oldest first: a tenth at once, so that not each newcomer has to look for one. */
   fits(bytes: number): boolean {
     const { limits } = this
-    const full = (): boolean => this.size >= limits.txs || this.#bytes + bytes > limits.bytes
-    if (!full()) return true
-    const mined = [...this.#txs.values()].filter(({ place }) => place != null)
-    mined.sort((a, b) => a.place!.height - b.place!.height)
-    for (const { entry } of mined) {
-      this.delete(entry.key)
-      if (!full()) return true
+    const full = (share: number): boolean =>
+      this.size + 1 > share * limits.txs || this.#bytes + bytes > share * limits.bytes
+    if (!full(1)) return true
+    for (const [key, { place }] of this.#txs) {
+      if (place != null) this.delete(key)
+      if (!full(0.9)) break
     }
-    return false
+    return !full(1)
   }
 
   /** `place`: it is in a block already; `number`: as the journal says. */

@@ -135,6 +135,8 @@ export class Trials<Tx> {
     // mined while it was tried: the next refresh makes a new scratch
     if (mined.has(key)) return ignore('known')
     if (rivals.length === 0) this.#keep(entry)
+    // one of our own that was refused before has just taken its place
+    if (!entries.has(key)) return ignore('conflict', 'another one was pooled in its place')
     // some of them may have been mined meanwhile
     for (const victim of room) this.remove(victim.key, 'full')
     if (own) {
@@ -211,7 +213,11 @@ export class Trials<Tx> {
     const before = new Set(this.#back.map(({ key }) => key))
     const isKnown = (key: string): boolean => entries.has(key) || mined.has(key) || before.has(key)
     const at = this.#init.clock.now()
-    for (const candidate of await returned.take(isKnown, entries.limits)) {
+    const room = {
+      txs: entries.limits.txs - this.#back.length,
+      bytes: this.#back.reduce((left, { bytes }) => left - bytes.length, entries.limits.bytes)
+    }
+    for (const candidate of await returned.take(isKnown, room)) {
       const ours = own.get(candidate.key)?.entry
       const entry = ours ?? describe(this.#chain.rules.pool, candidate, { own: false, at })
       if ('key' in entry) this.#back.push(entry)

@@ -104,7 +104,9 @@ class Model {
     let [txs, bytes] = [others.length + 1, others.reduce((sum, one) => sum + one.bytes.length, entry.bytes.length)]
     const victims: string[] = []
     const worth = this.effective(entry)
-    for (const victim of this.ranked().filter((one) => !rivals.includes(one))) {
+    const isNeeded = ({ order }: Entry<number>): boolean =>
+      order != null && order.sender === sender && order.sequence < entry.order!.sequence
+    for (const victim of this.ranked().filter((one) => !rivals.includes(one) && !isNeeded(one))) {
       if (txs <= LIMITS.txs && bytes <= LIMITS.bytes) break
       if (this.effective(victim) > worth || (!entry.own && this.effective(victim) === worth)) return undefined
       victims.push(victim.key)

@@ -130,6 +130,13 @@ describe('a full pool', () => {
     expect((await a.pool.add(tx('cheap', 0))).verdict).toMatchObject({ reason: 'full' })
   })
 
+  it('does not drop for ours what ours needs', async () => {
+    const a = await bench({ txs: 2 })
+    await a.receive([tx('bob/0', 1), tx('ana/0', 1)])
+    await a.own(tx('ana/1', 1))
+    expect(a.order()).toEqual(['ana/0', 'ana/1'])
+  })
+
   it('is not filled by one peer or one sender', async () => {
     const a = await bench({ txsPerPeer: 2, txsPerSender: 2 })
     await a.receive([tx('one'), tx('two'), tx('three')], 0)
