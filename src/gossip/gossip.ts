@@ -185,7 +185,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     return this.pubsub.isStarted() ? this.pubsub.getSubscribers(name).map(String) : []
   }
 
-  async publish(topic: GossipTopic, data: Uint8Array): Promise<{ recipients: number }> {
+  async publish(topic: GossipTopic, data: Uint8Array, relayed: boolean): Promise<{ recipients: number }> {
     if (data.byteLength > topic.maxBytes) {
       throw new RefusedError('too-large', `${data.byteLength} bytes on ${topic.name}, at most ${topic.maxBytes}`)
     }
@@ -199,7 +199,7 @@ class GossipService implements Gossip, Startable, TopicHost {
       const go = async (): Promise<void> => {
         if (!this.#active(topic)) return drop('stopped')
         try {
-          const { recipients } = await this.pubsub.publish(topic.name, data)
+          const { recipients } = await this.pubsub.publish(topic.name, data, relayed ? { floodPublish: false } : undefined)
           resolve({ recipients: recipients.length })
         } catch (err) {
           refuse(err)

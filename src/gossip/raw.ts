@@ -37,6 +37,7 @@ export interface RawGossipsub extends GossipSub, Startable {
   /** What is told to a peer with the next RPC, whatever that is for. */
   readonly gossip: Map<string, RawHave[]>
   isStarted(): boolean
+  publish(topic: string, data: Uint8Array, options?: { floodPublish?: boolean }): Promise<{ recipients: PeerId[] }>
   getMeshPeers(topic: string): string[]
   reportMessageValidationResult(messageId: string, source: string, result: string): void
   /** False when it was not handed to a stream. */

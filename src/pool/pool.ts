@@ -1,12 +1,13 @@
 import type { Logger, Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { ACCEPT, type Check, ignore, reject, splitBlock, txId, type Verdict } from '../chain/index.js'
+import { ACCEPT, type Check, ignore, splitBlock, txId, txIds, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
-import type { Topic, TopicMessage } from '../gossip/index.js'
+import type { Topic } from '../gossip/index.js'
 import { equalBytes, toHex } from '../hex.js'
-import { BATCH_BYTES, entryBytes, splitBatch } from './batch.js'
+import { BATCH_BYTES, entryBytes } from './batch.js'
 import { Entries, type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
 import { Tracker } from './handle.js'
+import { INBOX_LIMITS, Inbox } from './inbox.js'
 import { Mined } from './mined.js'
 import { Outbox } from './outbox.js'
 import type { Added, Pool, PoolChain, PoolChainEvents, PoolComponents, PoolEvents, PoolScratch } from './port.js'
@@ -29,6 +30,8 @@ export function pool<Tx = unknown>(init: PoolInit = {}): (components: PoolCompon
 const MAX_QUEUE = 1_024
 /** Blocks older than this are not remembered transaction by transaction, unless something is pooled: a sync would pay for it. */
 const FRESH_MS = 120_000
+/** How long to try transactions before others have a turn of the event loop. */
+const SLICE_MS = 4
 
 class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/pool'
@@ -41,6 +44,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   readonly #mined = new Mined()
   readonly #returned: Returned<Tx>
   readonly #outbox: Outbox
+  readonly #inbox: Inbox<Tx>
   readonly #queue: Queue
   #topic: Topic | undefined
   #scratch: PoolScratch<Tx> | undefined
@@ -63,6 +67,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     })
     this.#outbox = new Outbox(this.#clock, (batch) => {
       this.#topic?.publish(batch).catch((err) => this.#log.error('could not publish transactions - %e', err))
+    })
+    this.#inbox = new Inbox({
+      txBytes: this.#chain.limits.txBytes,
+      isKnown: (key) => this.#isKnown(key),
+      get: (key) => this.#entries.get(key)?.bytes,
+      check: (list, ids) => this.#chain.checkTxs(list, ids),
+      admit: (entries) => this.#try(entries),
+      pass: (batch) => {
+        this.#topic
+          ?.publish(batch, { relayed: true })
+          .catch((err) => this.#log('a part of a batch was not passed on - %e', err))
+      }
     })
   }
 
@@ -103,7 +119,8 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     // kept over a restart: leaving it would make peers shun us for 10 s
     this.#topic ??= this.#components.gossip.topic('txs', {
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
-      validate: (message) => this.#validate(message)
+      validate: (message) => this.#inbox.judge(message),
+      pending: INBOX_LIMITS
     })
   }
 
@@ -114,49 +131,48 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     this.#chain.removeEventListener('reorg', this.#onReorg)
     this.#chain.removeEventListener('head', this.#onHead)
     this.#outbox.clear()
+    this.#inbox.clear()
     this.#tracker.stop()
     await this.#queue.idle
     this.#scratch = undefined
   }
 
-  async add(tx: Tx | Uint8Array): Promise<Added> {
-    const bytes = tx instanceof Uint8Array ? tx.slice() : this.#chain.rules.tx.encode(tx)
-    const { verdict, id, tx: value } = this.#chain.checkTx(bytes)
-    if (verdict.result !== 'accept' || value === undefined) return { verdict, id }
-    const entry: Entry<Tx> = { key: toHex(id), id, bytes, tx: value, source: undefined }
-    const answer = await this.#enqueue(async () => {
-      const [admitted] = await this.#admit([entry])
-      return admitted!
-    })
-    if (answer.result !== 'accept') {
-      const pooled = answer.reason === 'known' && this.#entries.has(entry.key)
-      return { verdict: answer, id, ...(pooled ? { handle: this.#tracker.watch(entry.key, id) } : {}) }
-    }
-    if (this.#started) this.#outbox.put(bytes)
-    return { verdict: answer, id, handle: this.#tracker.get(entry.key)! }
+  add(tx: Tx | Uint8Array): Promise<Added>
+  add(txs: readonly (Tx | Uint8Array)[]): Promise<Added[]>
+  async add(given: Tx | Uint8Array | readonly (Tx | Uint8Array)[]): Promise<Added | Added[]> {
+    if (Array.isArray(given)) return this.#addAll(given)
+    const [added] = await this.#addAll([given as Tx | Uint8Array])
+    return added!
   }
 
-  /** One verdict for a whole batch, so that it is forwarded as it came. */
-  #validate({ data, from }: TopicMessage): Verdict | Promise<Verdict> {
-    const source = from.toString()
+  async #addAll(given: readonly (Tx | Uint8Array)[]): Promise<Added[]> {
+    const { tx: codec } = this.#chain.rules
+    const list = given.map((tx) => (tx instanceof Uint8Array ? tx.slice() : codec.encode(tx)))
+    const ids = txIds(list)
+    const checking = this.#chain.checkTxs(list, ids)
+    const checked = Array.isArray(checking) ? checking : await checking
     const entries: Entry<Tx>[] = []
-    let txs: Uint8Array[]
-    try {
-      txs = splitBatch(data, this.#chain.limits.txBytes)
-    } catch (err) {
-      return reject((err as Error).name === 'TooLargeBytesError' ? 'too-large' : 'malformed', (err as Error).message)
+    for (const [i, { verdict, tx }] of checked.entries()) {
+      if (verdict.result !== 'accept') continue
+      const id = ids[i]!.slice()
+      entries.push({ key: toHex(id), id, bytes: list[i]!, tx: tx as Tx, source: undefined })
     }
-    for (const view of txs) {
-      const known = toHex(txId(view))
-      if (this.#isKnown(known)) continue
-      // a view would keep the whole message alive as long as it is pooled
-      const bytes = view.slice()
-      const { verdict, id, tx } = this.#chain.checkTx(bytes)
-      if (verdict.result === 'reject') return verdict
-      if (verdict.result === 'accept' && tx !== undefined) entries.push({ key: known, id, bytes, tx, source })
+    const answers = entries.length === 0 ? [] : await this.#try(entries)
+    let next = 0
+    return checked.map(({ verdict }, i) => {
+      if (verdict.result !== 'accept') return { verdict, id: ids[i]!.slice() }
+      const entry = entries[next]!
+      return this.#added(entry, answers[next++]!)
+    })
+  }
+
+  #added({ key, id, bytes }: Entry<Tx>, verdict: Verdict): Added {
+    if (verdict.result !== 'accept') {
+      const pooled = verdict.reason === 'known' && this.#entries.has(key)
+      return { verdict, id, ...(pooled ? { handle: this.#tracker.watch(key, id) } : {}) }
     }
-    if (entries.length === 0) return ignore('known')
-    return this.#enqueue(async () => summary(await this.#admit(entries)))
+    if (this.#started) this.#outbox.put(bytes)
+    return { verdict, id, handle: this.#tracker.get(key)! }
   }
 
   #isKnown(key: string): boolean {
@@ -166,12 +182,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   /** Tries them in order on the state at head plus what is pooled. Runs in the queue. */
   async #admit(entries: Entry<Tx>[]): Promise<Verdict[]> {
     const verdicts: Verdict[] = []
+    let since = performance.now()
     for (const entry of entries) {
+      if (performance.now() - since > SLICE_MS) {
+        await turn()
+        since = performance.now()
+      }
       // the head may move between two of them
       for (;;) {
-        const scratch = await this.#refresh()
+        const scratch = this.#fresh() ?? (await this.#refresh())
         if (scratch == null) return entries.map(() => ignore('error', 'the pool is not started'))
-        const verdict = await this.#tryOne(scratch, entry)
+        const trying = this.#tryOne(scratch, entry)
+        const verdict = 'then' in trying ? await trying : trying
         // a scratch that was left behind admits nothing
         if (verdict.result === 'ignore' && verdict.reason === 'state' && !this.#isCurrent(scratch)) continue
         verdicts.push(verdict)
@@ -181,26 +203,35 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return verdicts
   }
 
-  async #tryOne(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Promise<Verdict> {
+  #tryOne(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Verdict | Promise<Verdict> {
     if (this.#isKnown(entry.key)) return ignore('known')
     if (!this.#entries.fits(entry.bytes.length, entry.source)) return ignore('full')
-    const check = await this.#try(scratch, entry)
+    const check = this.#applied(scratch, entry)
+    return isPromise(check) ? check.then((settled) => this.#settle(entry, settled)) : this.#settle(entry, check)
+  }
+
+  #settle(entry: Entry<Tx>, check: Check): Verdict {
     if (check !== true) return ignore('state', 'reject' in check ? check.reject : check.ignore)
     // mined while it was tried: the next refresh makes a new scratch
     if (this.#isKnown(entry.key)) return ignore('known')
     this.#entries.add(entry)
     if (entry.source == null) this.#tracker.watch(entry.key, entry.id)
-    this.safeDispatchEvent('add', { detail: { id: entry.id, size: entry.bytes.length } })
+    if (this.listenerCount('add') > 0)
+      this.safeDispatchEvent('add', { detail: { id: entry.id, size: entry.bytes.length } })
     return ACCEPT
   }
 
   /** One that makes the app's rules throw is that one's failure, not that of all behind it. */
-  async #try(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Promise<Check> {
-    try {
-      return await scratch.admit(entry.tx, entry.bytes)
-    } catch (err) {
+  #applied(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Check | Promise<Check> {
+    const failed = (err: unknown): Check => {
       this.#log.error('a rule of the app threw on transaction %s - %e', entry.key, err)
       return { ignore: 'the rules threw' }
+    }
+    try {
+      const check = scratch.admit(entry.tx, entry.bytes)
+      return isPromise(check) ? check.catch(failed) : check
+    } catch (err) {
+      return failed(err)
     }
   }
 
@@ -208,12 +239,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return equalBytes(scratch.head.hash, this.#chain.head.hash)
   }
 
+  /** The scratch at hand, if nothing has come between. */
+  #fresh(): PoolScratch<Tx> | undefined {
+    const usable = this.#started && this.#scratch != null && this.#returned.size === 0 && this.#isCurrent(this.#scratch)
+    return usable ? this.#scratch : undefined
+  }
+
   /** A scratch state on the present head with all that is pooled applied. Runs in the queue; undefined when stopped. */
   async #refresh(): Promise<PoolScratch<Tx> | undefined> {
     let returned: Entry<Tx>[] = []
     while (this.#started) {
-      const fresh = this.#scratch != null && this.#isCurrent(this.#scratch)
-      if (fresh && this.#returned.size === 0) return this.#scratch
+      const fresh = this.#fresh()
+      if (fresh != null) return fresh
       this.#scratch = undefined
       const scratch = await this.#chain.scratch()
       const before = new Set(returned.map(({ key }) => key))
@@ -221,7 +258,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
       const kept: Entry<Tx>[] = []
       for (const entry of [...returned, ...this.#entries.values()]) {
         if (!this.#started) return undefined
-        if ((await this.#try(scratch, entry)) === true) kept.push(entry)
+        if ((await this.#applied(scratch, entry)) === true) kept.push(entry)
       }
       // a scratch that was left behind admits nothing: all are tried again on the next
       if (!this.#isCurrent(scratch)) continue
@@ -284,16 +321,23 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     })
   }
 
-  /** One at a time, in order. What the app's rules throw becomes a verdict. */
-  async #enqueue(task: () => Promise<Verdict>): Promise<Verdict> {
-    if (!this.#started) return ignore('error', 'the pool is not started')
-    if (this.#queue.full) return ignore('full')
-    return (await this.#queue.run(task)) ?? ignore('error')
+  /** Tries them when it is their turn. What the app's rules throw becomes a verdict. */
+  async #try(entries: Entry<Tx>[]): Promise<Verdict[]> {
+    const all = (verdict: Verdict): Verdict[] => entries.map(() => verdict)
+    if (!this.#started) return all(ignore('error', 'the pool is not started'))
+    if (this.#queue.full) return all(ignore('full'))
+    return (await this.#queue.run(() => this.#admit(entries))) ?? all(ignore('error'))
   }
 }
 
-/** Some admitted: forwarded as it came. None: why not, known ones aside. */
-function summary(verdicts: Verdict[]): Verdict {
-  const reasons = verdicts.filter((verdict) => !(verdict.result === 'ignore' && verdict.reason === 'known'))
-  return reasons.find(({ result }) => result === 'accept') ?? reasons[0] ?? ignore('known')
+function isPromise(check: Check | Promise<Check>): check is Promise<Check> {
+  return typeof check === 'object' && 'then' in check
+}
+
+/** Lets the event loop go round once. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve)
+    else setTimeout(resolve, 0)
+  })
 }

@@ -1,6 +1,6 @@
 import type { ComponentLogger } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
-import type { BaseHeader, Check, Codec, Limits, Located, Verdict } from '../chain/index.js'
+import type { BaseHeader, Check, CheckedTx, Codec, Limits, Located, Verdict } from '../chain/index.js'
 import type { Gossip } from '../gossip/index.js'
 import type { TxHandle } from './handle.js'
 
@@ -8,7 +8,7 @@ import type { TxHandle } from './handle.js'
 export interface PoolScratch<Tx> {
   readonly head: { readonly hash: Uint8Array }
   /** Applies it, or leaves the state as it was. */
-  admit(tx: Tx, bytes: Uint8Array): Promise<Check>
+  admit(tx: Tx, bytes: Uint8Array): Check | Promise<Check>
 }
 
 export interface PoolChainEvents {
@@ -23,6 +23,7 @@ export interface PoolChain<Tx> {
   readonly rules: { readonly tx: Codec<Tx> }
   readonly head: Located<BaseHeader>
   checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx }
+  checkTxs(list: Uint8Array[], ids: Uint8Array[]): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]>
   scratch(): Promise<PoolScratch<Tx>>
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
   addEventListener<K extends keyof PoolChainEvents>(type: K, listener: (event: PoolChainEvents[K]) => void): void
@@ -67,9 +68,11 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
   readonly bytes: number
   /**
    * Pools and publishes a transaction of our own: a value, or its bytes. Published within 10 ms, together with others.
-   * It never throws for what the rules say; it throws what the codec's `encode` throws.
+   * Of many at once each gets its own answer, in their order. It never throws for what the rules say; it throws what the codec's
+   * `encode` throws.
    */
   add(tx: Tx | Uint8Array): Promise<Added>
+  add(txs: readonly (Tx | Uint8Array)[]): Promise<Added[]>
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined
