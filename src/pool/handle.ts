@@ -90,12 +90,13 @@ class Watch implements TxHandle {
   }
 }
 
-/** Handles that are remembered; over it the oldest one whose transaction is settled is forgotten, and stays as it is. */
+/** Handles that are remembered; over it those whose transactions are settled are forgotten, and stay as they are. */
 const MAX_WATCHES = 10_000
 
 /** Follows the transactions of ours through blocks and reorganisations. */
 export class Tracker {
   readonly #watches = new Map<string, Watch>()
+  #most = MAX_WATCHES
   /** Of the head. */
   height = 0
 
@@ -112,7 +113,7 @@ export class Tracker {
     const watch = this.#watches.get(key) ?? new Watch(id, this)
     watch.place = { state: 'pending' }
     this.#watches.set(key, watch)
-    if (this.#watches.size > MAX_WATCHES) this.#forgetOne()
+    if (this.#watches.size > this.#most) this.#forget()
     return watch
   }
 
@@ -154,11 +155,11 @@ export class Tracker {
     }
   }
 
-  #forgetOne(): void {
+  /** All at once, and next time only when there are half as many more: those that are left are passed over each time. */
+  #forget(): void {
     for (const [key, watch] of this.#watches) {
-      if (watch.place.state === 'pending' || watch.waiters.size > 0) continue
-      this.#watches.delete(key)
-      return
+      if (watch.place.state !== 'pending' && watch.waiters.size === 0) this.#watches.delete(key)
     }
+    this.#most = Math.max(MAX_WATCHES, Math.ceil(1.5 * this.#watches.size))
   }
 }

@@ -22,6 +22,7 @@ export type {
   PoolChainEvents,
   PoolComponents,
   PoolEvents,
+  Pooled,
   PoolScratch,
   RemoveReason
 } from './port.js'

@@ -1,18 +1,15 @@
-import type { Logger, Startable } from '@libp2p/interface'
+import type { Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { ACCEPT, type Check, ignore, splitBlock, txId, txIds, type Verdict } from '../chain/index.js'
+import { txIds, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import type { Topic } from '../gossip/index.js'
-import { equalBytes, toHex } from '../hex.js'
+import { toHex } from '../hex.js'
+import { Admission } from './admission.js'
 import { BATCH_BYTES, entryBytes } from './batch.js'
-import { Entries, type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
-import { Tracker } from './handle.js'
+import { type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
 import { INBOX_LIMITS, Inbox } from './inbox.js'
-import { Mined } from './mined.js'
 import { Outbox } from './outbox.js'
-import type { Added, Pool, PoolChain, PoolChainEvents, PoolComponents, PoolEvents, PoolScratch } from './port.js'
-import { Queue } from './queue.js'
-import { Returned } from './returned.js'
+import type { Added, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
 
 export interface PoolInit extends Partial<PoolLimits> {
   clock?: Clock
@@ -26,82 +23,78 @@ export function pool<Tx = unknown>(init: PoolInit = {}): (components: PoolCompon
   return (components) => new PoolService(components, init)
 }
 
-/** What may wait to be tried on the state. */
-const MAX_QUEUE = 1_024
-/** Blocks older than this are not remembered transaction by transaction, unless something is pooled: a sync would pay for it. */
-const FRESH_MS = 120_000
-/** How long to try transactions before others have a turn of the event loop. */
-const SLICE_MS = 4
-
 class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/pool'
   readonly #components: PoolComponents<Tx>
   readonly #chain: PoolChain<Tx>
-  readonly #clock: Clock
-  readonly #log: Logger
-  readonly #entries: Entries<Tx>
-  readonly #tracker = new Tracker()
-  readonly #mined = new Mined()
-  readonly #returned: Returned<Tx>
-  readonly #outbox: Outbox
+  readonly #admission: Admission<Tx>
   readonly #inbox: Inbox<Tx>
-  readonly #queue: Queue
+  readonly #outbox: Outbox
   #topic: Topic | undefined
-  #scratch: PoolScratch<Tx> | undefined
   #started = false
-  #refreshQueued = false
 
   constructor(components: PoolComponents<Tx>, init: PoolInit) {
     super()
+    const clock = init.clock ?? systemClock
+    const log = components.logger.forComponent('blockwire:pool')
+    const { txs, bytes, txsPerPeer } = { ...POOL_LIMITS, ...init }
     this.#components = components
     this.#chain = components.chain
-    this.#clock = init.clock ?? systemClock
-    this.#log = components.logger.forComponent('blockwire:pool')
-    const { txs, bytes, txsPerPeer } = { ...POOL_LIMITS, ...init }
-    this.#entries = new Entries({ txs, bytes, txsPerPeer })
-    this.#returned = new Returned(components.chain)
-    this.#queue = new Queue(MAX_QUEUE, (err) => {
-      // what is applied to the scratch state is not known any more
-      this.#scratch = undefined
-      this.#log.error('could not try transactions - %e', err)
+    this.#admission = new Admission({
+      chain: components.chain,
+      clock,
+      log,
+      limits: { txs, bytes, txsPerPeer },
+      added: ({ id, bytes }) => {
+        // they come by the hundred thousand
+        if (this.listenerCount('add') > 0)
+          this.safeDispatchEvent('add', { detail: { id, size: bytes.length } })
+      },
+      removed: ({ id }, why) => this.safeDispatchEvent('remove', { detail: { id, why } })
     })
-    this.#outbox = new Outbox(this.#clock, (batch) => {
-      this.#topic?.publish(batch).catch((err) => this.#log.error('could not publish transactions - %e', err))
+    this.#outbox = new Outbox(clock, (batch) => {
+      this.#topic?.publish(batch).catch((err) => log.error('could not publish transactions - %e', err))
     })
     this.#inbox = new Inbox({
       txBytes: this.#chain.limits.txBytes,
-      isKnown: (key) => this.#isKnown(key),
-      get: (key) => this.#entries.get(key)?.bytes,
+      isKnown: (key) => this.#admission.isKnown(key),
+      get: (key) => this.#admission.entries.get(key)?.bytes,
       check: (list, ids) => this.#chain.checkTxs(list, ids),
-      admit: (entries) => this.#try(entries),
+      admit: (entries) => this.#admission.admit(entries),
       pass: (batch) => {
-        this.#topic
-          ?.publish(batch, { relayed: true })
-          .catch((err) => this.#log('a part of a batch was not passed on - %e', err))
+        this.#topic?.publish(batch, { relayed: true }).catch((err) => log('a part of a batch was not sent on - %e', err))
       }
     })
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#admission.entries.size
   }
 
   get bytes(): number {
-    return this.#entries.bytes
+    return this.#admission.entries.bytes
   }
 
   has(id: Uint8Array): boolean {
-    return this.#entries.has(toHex(id))
+    return this.#admission.entries.has(toHex(id))
   }
 
   get(id: Uint8Array): Uint8Array | undefined {
-    return this.#entries.get(toHex(id))?.bytes
+    return this.#admission.entries.get(toHex(id))?.bytes
+  }
+
+  *ids(): Generator<Uint8Array> {
+    for (const { id } of this.#admission.entries.values()) yield id
+  }
+
+  entries(): IterableIterator<Pooled> {
+    return this.#admission.entries.values()
   }
 
   select(options: { maxBytes: number }): Uint8Array[] {
     const txs: Uint8Array[] = []
     let left = options.maxBytes
-    for (const { bytes } of this.#entries.values()) {
+    for (const { bytes } of this.entries()) {
       const size = entryBytes(bytes)
       if (size > left) continue
       left -= size
@@ -112,10 +105,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
 
   start(): void {
     this.#started = true
-    this.#tracker.height = this.#chain.head.height
-    this.#chain.addEventListener('block', this.#onBlock)
-    this.#chain.addEventListener('reorg', this.#onReorg)
-    this.#chain.addEventListener('head', this.#onHead)
+    this.#admission.start()
     // kept over a restart: leaving it would make peers shun us for 10 s
     this.#topic ??= this.#components.gossip.topic('txs', {
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
@@ -127,217 +117,45 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   /** Pooled transactions stay in memory for the next start; waits for `included` end. */
   async stop(): Promise<void> {
     this.#started = false
-    this.#chain.removeEventListener('block', this.#onBlock)
-    this.#chain.removeEventListener('reorg', this.#onReorg)
-    this.#chain.removeEventListener('head', this.#onHead)
     this.#outbox.clear()
     this.#inbox.clear()
-    this.#tracker.stop()
-    await this.#queue.idle
-    this.#scratch = undefined
+    await this.#admission.stop()
   }
 
   add(tx: Tx | Uint8Array): Promise<Added>
-  add(txs: readonly (Tx | Uint8Array)[]): Promise<Added[]>
-  async add(given: Tx | Uint8Array | readonly (Tx | Uint8Array)[]): Promise<Added | Added[]> {
-    if (Array.isArray(given)) return this.#addAll(given)
-    const [added] = await this.#addAll([given as Tx | Uint8Array])
-    return added!
+  add(txs: (Tx | Uint8Array)[]): Promise<Added[]>
+  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[]): Promise<Added | Added[]> {
+    const added = await this.#addAll(Array.isArray(given) ? given : [given])
+    return Array.isArray(given) ? added : added[0]!
   }
 
-  async #addAll(given: readonly (Tx | Uint8Array)[]): Promise<Added[]> {
-    const { tx: codec } = this.#chain.rules
-    const list = given.map((tx) => (tx instanceof Uint8Array ? tx.slice() : codec.encode(tx)))
-    const ids = txIds(list)
+  async #addAll(txs: (Tx | Uint8Array)[]): Promise<Added[]> {
+    const { rules } = this.#chain
+    const list = txs.map((given) => (given instanceof Uint8Array ? given.slice() : rules.tx.encode(given)))
+    const ids = txIds(list).map((id) => id.slice())
     const checking = this.#chain.checkTxs(list, ids)
     const checked = Array.isArray(checking) ? checking : await checking
-    const entries: Entry<Tx>[] = []
-    for (const [i, { verdict, tx }] of checked.entries()) {
+    const entries = new Map<number, Entry<Tx>>()
+    for (const [index, { verdict, tx }] of checked.entries()) {
       if (verdict.result !== 'accept') continue
-      const id = ids[i]!.slice()
-      entries.push({ key: toHex(id), id, bytes: list[i]!, tx: tx as Tx, source: undefined })
+      const id = ids[index]!
+      entries.set(index, { key: toHex(id), id, bytes: list[index]!, tx: tx as Tx, source: undefined })
     }
-    const answers = entries.length === 0 ? [] : await this.#try(entries)
-    let next = 0
-    return checked.map(({ verdict }, i) => {
-      if (verdict.result !== 'accept') return { verdict, id: ids[i]!.slice() }
-      const entry = entries[next]!
-      return this.#added(entry, answers[next++]!)
-    })
+    const added: Added[] = checked.map(({ verdict }, index) => ({ verdict, id: ids[index]! }))
+    if (entries.size === 0) return added
+    const verdicts = await this.#admission.admit([...entries.values()])
+    let n = 0
+    for (const [index, entry] of entries) added[index] = this.#answer(entry, verdicts[n++]!)
+    return added
   }
 
-  #added({ key, id, bytes }: Entry<Tx>, verdict: Verdict): Added {
-    if (verdict.result !== 'accept') {
-      const pooled = verdict.reason === 'known' && this.#entries.has(key)
-      return { verdict, id, ...(pooled ? { handle: this.#tracker.watch(key, id) } : {}) }
+  #answer({ key, id, bytes }: Entry<Tx>, verdict: Verdict): Added {
+    const { tracker, entries } = this.#admission
+    if (verdict.result === 'accept') {
+      if (this.#started) this.#outbox.put(bytes)
+      return { verdict, id, handle: tracker.get(key)! }
     }
-    if (this.#started) this.#outbox.put(bytes)
-    return { verdict, id, handle: this.#tracker.get(key)! }
+    const pooled = verdict.reason === 'known' && entries.has(key)
+    return { verdict, id, ...(pooled ? { handle: tracker.watch(key, id) } : {}) }
   }
-
-  #isKnown(key: string): boolean {
-    return this.#entries.has(key) || this.#mined.has(key)
-  }
-
-  /** Tries them in order on the state at head plus what is pooled. Runs in the queue. */
-  async #admit(entries: Entry<Tx>[]): Promise<Verdict[]> {
-    const verdicts: Verdict[] = []
-    let since = performance.now()
-    for (const entry of entries) {
-      if (performance.now() - since > SLICE_MS) {
-        await turn()
-        since = performance.now()
-      }
-      // the head may move between two of them
-      for (;;) {
-        const scratch = this.#fresh() ?? (await this.#refresh())
-        if (scratch == null) return entries.map(() => ignore('error', 'the pool is not started'))
-        const trying = this.#tryOne(scratch, entry)
-        const verdict = 'then' in trying ? await trying : trying
-        // a scratch that was left behind admits nothing
-        if (verdict.result === 'ignore' && verdict.reason === 'state' && !this.#isCurrent(scratch)) continue
-        verdicts.push(verdict)
-        break
-      }
-    }
-    return verdicts
-  }
-
-  #tryOne(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Verdict | Promise<Verdict> {
-    if (this.#isKnown(entry.key)) return ignore('known')
-    if (!this.#entries.fits(entry.bytes.length, entry.source)) return ignore('full')
-    const check = this.#applied(scratch, entry)
-    return isPromise(check) ? check.then((settled) => this.#settle(entry, settled)) : this.#settle(entry, check)
-  }
-
-  #settle(entry: Entry<Tx>, check: Check): Verdict {
-    if (check !== true) return ignore('state', 'reject' in check ? check.reject : check.ignore)
-    // mined while it was tried: the next refresh makes a new scratch
-    if (this.#isKnown(entry.key)) return ignore('known')
-    this.#entries.add(entry)
-    if (entry.source == null) this.#tracker.watch(entry.key, entry.id)
-    if (this.listenerCount('add') > 0)
-      this.safeDispatchEvent('add', { detail: { id: entry.id, size: entry.bytes.length } })
-    return ACCEPT
-  }
-
-  /** One that makes the app's rules throw is that one's failure, not that of all behind it. */
-  #applied(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Check | Promise<Check> {
-    const failed = (err: unknown): Check => {
-      this.#log.error('a rule of the app threw on transaction %s - %e', entry.key, err)
-      return { ignore: 'the rules threw' }
-    }
-    try {
-      const check = scratch.admit(entry.tx, entry.bytes)
-      return isPromise(check) ? check.catch(failed) : check
-    } catch (err) {
-      return failed(err)
-    }
-  }
-
-  #isCurrent(scratch: PoolScratch<Tx>): boolean {
-    return equalBytes(scratch.head.hash, this.#chain.head.hash)
-  }
-
-  /** The scratch at hand, if nothing has come between. */
-  #fresh(): PoolScratch<Tx> | undefined {
-    const usable = this.#started && this.#scratch != null && this.#returned.size === 0 && this.#isCurrent(this.#scratch)
-    return usable ? this.#scratch : undefined
-  }
-
-  /** A scratch state on the present head with all that is pooled applied. Runs in the queue; undefined when stopped. */
-  async #refresh(): Promise<PoolScratch<Tx> | undefined> {
-    let returned: Entry<Tx>[] = []
-    while (this.#started) {
-      const fresh = this.#fresh()
-      if (fresh != null) return fresh
-      this.#scratch = undefined
-      const scratch = await this.#chain.scratch()
-      const before = new Set(returned.map(({ key }) => key))
-      returned = [...returned, ...(await this.#returned.take((key) => this.#isKnown(key) || before.has(key)))]
-      const kept: Entry<Tx>[] = []
-      for (const entry of [...returned, ...this.#entries.values()]) {
-        if (!this.#started) return undefined
-        if ((await this.#applied(scratch, entry)) === true) kept.push(entry)
-      }
-      // a scratch that was left behind admits nothing: all are tried again on the next
-      if (!this.#isCurrent(scratch)) continue
-      this.#replace(kept, returned)
-      returned = []
-      this.#scratch = scratch
-    }
-    return undefined
-  }
-
-  /** Those that came back go first, for they came first. */
-  #replace(kept: Entry<Tx>[], returned: Entry<Tx>[]): void {
-    const admitted = new Set(kept)
-    const before = new Map(this.#entries.clear().map((entry) => [entry.key, entry]))
-    const back = new Set(returned)
-    for (const entry of kept) {
-      // mined while the others were tried
-      if (this.#mined.has(entry.key)) before.delete(entry.key)
-      else if (this.#entries.add(entry) && back.has(entry)) {
-        this.safeDispatchEvent('add', { detail: { id: entry.id, size: entry.bytes.length } })
-      }
-    }
-    for (const [key, entry] of before) {
-      if (this.#entries.has(key)) continue
-      const why = admitted.has(entry) ? 'full' : 'state'
-      this.safeDispatchEvent('remove', { detail: { id: entry.id, why } })
-      this.#tracker.dropped(key, why)
-    }
-    // another reorganisation came meanwhile: theirs may still come back
-    if (this.#returned.size > 0) return
-    for (const key of this.#tracker.pending()) if (!this.#entries.has(key)) this.#tracker.dropped(key, 'state')
-  }
-
-  readonly #onBlock = ({ detail }: PoolChainEvents['block']): void => {
-    const old = detail.header.time < this.#clock.now() - FRESH_MS
-    if (old && this.#entries.size === 0 && this.#tracker.size === 0) return
-    const keys = splitBlock(detail.bytes, this.#chain.limits).txs.map((tx) => toHex(txId(tx)))
-    this.#mined.add(keys, detail.hash)
-    for (const key of keys) {
-      this.#tracker.mined(key, detail.height, detail.hash)
-      const entry = this.#entries.delete(key)
-      if (entry != null) this.safeDispatchEvent('remove', { detail: { id: entry.id, why: 'mined' } })
-    }
-  }
-
-  readonly #onReorg = ({ detail }: PoolChainEvents['reorg']): void => {
-    const dropped = detail.dropped.map(({ hash }) => hash)
-    this.#mined.unwind(dropped)
-    this.#tracker.unwound(dropped)
-    this.#returned.note(dropped)
-  }
-
-  readonly #onHead = ({ detail }: PoolChainEvents['head']): void => {
-    this.#tracker.moved(detail.height)
-    if (this.#refreshQueued || (this.#entries.size === 0 && this.#returned.size === 0)) return
-    this.#refreshQueued = true
-    void this.#queue.run(async () => {
-      this.#refreshQueued = false
-      await this.#refresh()
-    })
-  }
-
-  /** Tries them when it is their turn. What the app's rules throw becomes a verdict. */
-  async #try(entries: Entry<Tx>[]): Promise<Verdict[]> {
-    const all = (verdict: Verdict): Verdict[] => entries.map(() => verdict)
-    if (!this.#started) return all(ignore('error', 'the pool is not started'))
-    if (this.#queue.full) return all(ignore('full'))
-    return (await this.#queue.run(() => this.#admit(entries))) ?? all(ignore('error'))
-  }
-}
-
-function isPromise(check: Check | Promise<Check>): check is Promise<Check> {
-  return typeof check === 'object' && 'then' in check
-}
-
-/** Lets the event loop go round once. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve, 0)
-  })
 }

@@ -61,6 +61,12 @@ export interface Added {
   handle?: TxHandle
 }
 
+/** A pending transaction as others may read it. */
+export interface Pooled {
+  readonly id: Uint8Array
+  readonly bytes: Uint8Array
+}
+
 export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
   /** Transactions. */
   readonly size: number
@@ -68,14 +74,18 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
   readonly bytes: number
   /**
    * Pools and publishes a transaction of our own: a value, or its bytes. Published within 10 ms, together with others.
-   * Of many at once each gets its own answer, in their order. It never throws for what the rules say; it throws what the codec's
-   * `encode` throws.
+   * It never throws for what the rules say; it throws what the codec's `encode` throws.
    */
   add(tx: Tx | Uint8Array): Promise<Added>
-  add(txs: readonly (Tx | Uint8Array)[]): Promise<Added[]>
+  /** Several, tried in this order, each with its own verdict. One that is itself an array must be given as bytes. */
+  add(txs: (Tx | Uint8Array)[]): Promise<Added[]>
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined
-  /** Transactions for a block, in order of arrival, together at most `maxBytes` long, lengths included. */
+  /** The IDs of all that are pooled. The pool must not change while they are iterated: no `await` in between. */
+  ids(): Iterable<Uint8Array>
+  /** The same with their bytes. */
+  entries(): Iterable<Pooled>
+  /** Transactions for a block, together at most `maxBytes` long, lengths included. */
   select(options: { maxBytes: number }): Uint8Array[]
 }
