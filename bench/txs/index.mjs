@@ -16,7 +16,7 @@ const BARS = { unsigned: { limit: 0.4, gossipsub: 6 }, signed: { limit: 0.85 } }
  */
 const SUBJECTS = {
   unsigned: {
-    blockwire: { file: 'blockwire.mjs', count: 300_000, window: 16_384, step: 2_048 },
+    blockwire: { file: 'blockwire.mjs', count: 120_000, window: 16_384, step: 2_048 },
     limit: { file: 'plain.mjs', batched: true, count: 300_000, window: 16_384, step: 324 },
     gossipsub: { file: 'plain.mjs', count: 40_000, window: 1_024, step: 64 }
   },

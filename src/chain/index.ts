@@ -22,7 +22,7 @@ export type { Field } from './field.js'
 export { genesisHash } from './genesis.js'
 export type { HeadersResult } from './headers.js'
 export type { AddOptions, ImportResult } from './import.js'
-export { leafHash, merkleRoot, nodeHash } from './merkle.js'
+export { leafHash, leafHashes, merkleRoot, nodeHash } from './merkle.js'
 export {
   type Producer,
   type ProducerComponents,

@@ -24,6 +24,7 @@ import { gossipsubOptions } from './options.js'
 import { Pacer } from './pacing.js'
 import type { Link } from './patience.js'
 import { type RawGossipsub, raw } from './raw.js'
+import { boundRemembered } from './remembered.js'
 import { type GossipIdentify, Repair } from './repair.js'
 import { boundSending } from './sending.js'
 import { GossipTopic, type Topic, type TopicHost, type TopicOptions } from './topic.js'
@@ -125,6 +126,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     this.pubsub = raw(gossipsub(options)(components))
     const maxBufferedBytes = options.maxOutboundBufferSize ?? Number.POSITIVE_INFINITY
     boundSending(this.pubsub, { maxBufferedBytes, takes: (peer, held) => this.#pacer.takes(peer, held) })
+    boundRemembered(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) <= 0)
     this.#answers = new Answers(this.pubsub, {
       clock: this.clock,
       maxBytes: maxBufferedBytes,

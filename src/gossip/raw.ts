@@ -29,6 +29,13 @@ export interface RawOutbound {
   pushPrefixed(bytes: Uint8ArrayList): void
 }
 
+export interface RawCache {
+  readonly msgs: Map<string, { readonly validated: boolean }>
+  /** False when it is there already. */
+  put(id: { msgIdStr: string }, message: RawMessage, validated?: boolean): boolean
+  remove(msgIdStr: string): unknown
+}
+
 /** gossipsub 17 has these at run time; its interface leaves them out. Everything of it that this room reaches into is here. */
 export interface RawGossipsub extends GossipSub, Startable {
   /** By peer ID. One whose stream is dead may stay in it. */
@@ -36,6 +43,8 @@ export interface RawGossipsub extends GossipSub, Startable {
   readonly streamsInbound: Map<string, { readonly rawStream: Stream }>
   /** What is told to a peer with the next RPC, whatever that is for. */
   readonly gossip: Map<string, RawHave[]>
+  /** What it remembers of messages, those included that wait for their verdict. */
+  readonly mcache: RawCache
   isStarted(): boolean
   publish(topic: string, data: Uint8Array, options?: { floodPublish?: boolean }): Promise<{ recipients: PeerId[] }>
   getMeshPeers(topic: string): string[]
@@ -57,6 +66,7 @@ export function raw(pubsub: GossipSub): RawGossipsub {
   for (const map of ['streamsOutbound', 'streamsInbound', 'gossip'] as const) {
     if (!(inner[map] instanceof Map)) missing.push(map)
   }
+  if (!(inner.mcache?.msgs instanceof Map) || typeof inner.mcache.put !== 'function') missing.push('mcache')
   if (missing.length > 0) throw new Error(`this release of gossipsub has no ${missing.join(', ')}`)
   return inner
 }

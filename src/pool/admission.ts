@@ -111,13 +111,13 @@ export class Admission<Tx> {
     if (this.isKnown(entry.key)) return ignore('known')
     if (!this.entries.fits(entry.bytes.length, entry.source)) return ignore('full')
     const check = this.#try(scratch, entry)
-    return isPromise(check) ? check.then((settled) => this.#settle(entry, settled)) : this.#settle(entry, check)
+    if (!isPromise(check)) return this.#settle(entry, check)
+    // mined while it was tried: the next refresh makes a new scratch
+    return check.then((settled) => (this.isKnown(entry.key) ? ignore('known') : this.#settle(entry, settled)))
   }
 
   #settle(entry: Entry<Tx>, check: Check): Verdict {
     if (check !== true) return ignore('state', 'reject' in check ? check.reject : check.ignore)
-    // mined while it was tried: the next refresh makes a new scratch
-    if (this.isKnown(entry.key)) return ignore('known')
     this.entries.add(entry)
     if (entry.source == null) this.tracker.watch(entry.key, entry.id)
     this.#init.added(entry)

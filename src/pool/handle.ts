@@ -34,14 +34,21 @@ type Place =
   | { state: 'included'; height: number; hash: Uint8Array }
   | { state: 'dropped'; why: string }
 
+const NOBODY: ReadonlySet<Waiter> = new Set()
+
 class Watch implements TxHandle {
   place: Place = { state: 'pending' }
-  readonly waiters = new Set<Waiter>()
+  /** There once somebody waits: most are never asked. */
+  #waiters: Set<Waiter> | undefined
 
   constructor(
     readonly id: Uint8Array,
     private readonly tracker: Tracker
   ) {}
+
+  get waiters(): ReadonlySet<Waiter> {
+    return this.#waiters ?? NOBODY
+  }
 
   status(): TxStatus {
     const { place } = this
@@ -56,7 +63,7 @@ class Watch implements TxHandle {
         return
       }
       const end = (): void => {
-        this.waiters.delete(waiter)
+        this.#waiters?.delete(waiter)
         signal?.removeEventListener('abort', abort)
       }
       const abort = (): void => waiter.reject(new AbortError())
@@ -71,7 +78,8 @@ class Watch implements TxHandle {
           reject(err)
         }
       }
-      this.waiters.add(waiter)
+      this.#waiters ??= new Set()
+      this.#waiters.add(waiter)
       signal?.addEventListener('abort', abort)
       this.answer()
     })

@@ -1,8 +1,9 @@
-import { ACCEPT, type CheckedTx, ignore, reject, txIds, type Verdict } from '../chain/index.js'
+import { ACCEPT, type CheckedTx, ignore, leafHashes, reject, type Verdict } from '../chain/index.js'
 import type { TopicMessage } from '../gossip/index.js'
-import { toHex } from '../hex.js'
+import { toHexes } from '../hex.js'
 import { encodeBatch, splitBatch } from './batch.js'
 import type { Entry } from './entries.js'
+import { Slab } from './slab.js'
 import { Turns } from './turns.js'
 
 /**
@@ -12,6 +13,7 @@ import { Turns } from './turns.js'
 export const INBOX_LIMITS = { messages: 1_024, bytes: 16 * 1_048_576, messagesPerPeer: 256, bytesPerPeer: 4 * 1_048_576 }
 /** Transactions that are being checked at once, of all peers; a batch that is larger goes alone. */
 const MAX_CHECKING = 512
+const ID_BYTES = 32
 
 export interface InboxInit<Tx> {
   /** A transaction's largest size. */
@@ -42,6 +44,7 @@ interface Arrival {
  */
 export class Inbox<Tx> {
   readonly #waiting = new Turns<Arrival>()
+  readonly #slab = new Slab()
   #checking = 0
 
   constructor(private readonly init: InboxInit<Tx>) {}
@@ -54,20 +57,23 @@ export class Inbox<Tx> {
     } catch (err) {
       return reject((err as Error).name === 'TooLargeBytesError' ? 'too-large' : 'malformed', (err as Error).message)
     }
-    const ids = txIds(views)
-    const keys = ids.map(toHex)
+    const ids = leafHashes(views)
+    const keys = toHexes(ids, ID_BYTES)
     const fresh: Arrival['fresh'] = []
     const seen = new Set<string>()
     for (const [i, key] of keys.entries()) {
       if (seen.has(key) || this.init.isKnown(key)) continue
       seen.add(key)
       // a view would keep the whole message alive as long as it is pooled
-      fresh.push({ key, id: ids[i]!.slice(), bytes: views[i]!.slice() })
+      const id = new Uint8Array(ID_BYTES)
+      id.set(ids.subarray(ID_BYTES * i, ID_BYTES * (i + 1)))
+      fresh.push({ key, id, bytes: this.#slab.copy(views[i]!) })
     }
     if (fresh.length === 0) return ignore('known')
     return new Promise((settle) => {
-      this.#waiting.put({ peer: from.toString(), keys, fresh, settle })
-      this.#next()
+      const arrival = { peer: from.toString(), keys, fresh, settle }
+      if (this.#waiting.empty && this.#checking < MAX_CHECKING) this.#begin(arrival, false)
+      else this.#waiting.put(arrival)
     })
   }
 
@@ -76,25 +82,22 @@ export class Inbox<Tx> {
     for (const arrival of this.#waiting.clear()) arrival.settle(ignore('error', 'the pool is not started'))
   }
 
-  #next(): void {
-    while (!this.#waiting.empty && this.#checking < MAX_CHECKING) {
-      const arrival = this.#waiting.take()!
-      const { length } = arrival.fresh
-      this.#checking += length
-      void this.#process(arrival)
-        .catch(() => ignore('error'))
-        .then((verdict) => {
-          this.#checking -= length
-          arrival.settle(verdict)
-          this.#next()
-        })
-    }
+  #begin(arrival: Arrival, waited: boolean): void {
+    const { length } = arrival.fresh
+    this.#checking += length
+    void this.#process(arrival, waited)
+      .catch(() => ignore('error'))
+      .then((verdict) => {
+        this.#checking -= length
+        arrival.settle(verdict)
+        while (!this.#waiting.empty && this.#checking < MAX_CHECKING) this.#begin(this.#waiting.take()!, true)
+      })
   }
 
-  async #process({ peer, keys, fresh }: Arrival): Promise<Verdict> {
+  async #process({ peer, keys, fresh }: Arrival, waited: boolean): Promise<Verdict> {
     const { init } = this
     // some of it may have come another way while it waited
-    const open = fresh.filter(({ key }) => !init.isKnown(key))
+    const open = waited ? fresh.filter(({ key }) => !init.isKnown(key)) : fresh
     const checking = init.check(
       open.map(({ bytes }) => bytes),
       open.map(({ id }) => id)
@@ -104,7 +107,8 @@ export class Inbox<Tx> {
     let refused: Verdict | undefined
     for (const [i, { verdict, tx }] of checked.entries()) {
       if (verdict.result === 'reject') return verdict
-      if (verdict.result === 'accept') entries.push({ ...open[i]!, tx: tx as Tx, source: peer })
+      const { key, id, bytes } = open[i]!
+      if (verdict.result === 'accept') entries.push({ key, id, bytes, tx: tx as Tx, source: peer })
       else refused ??= verdict
     }
     const verdicts = entries.length === 0 ? [] : await init.admit(entries)

@@ -10,6 +10,7 @@ import { type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
 import { INBOX_LIMITS, Inbox } from './inbox.js'
 import { Outbox } from './outbox.js'
 import type { Added, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
+import { Slab } from './slab.js'
 
 export interface PoolInit extends Partial<PoolLimits> {
   clock?: Clock
@@ -30,6 +31,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   readonly #admission: Admission<Tx>
   readonly #inbox: Inbox<Tx>
   readonly #outbox: Outbox
+  readonly #slab = new Slab()
   #topic: Topic | undefined
   #started = false
 
@@ -131,8 +133,8 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
 
   async #addAll(txs: (Tx | Uint8Array)[]): Promise<Added[]> {
     const { rules } = this.#chain
-    const list = txs.map((given) => (given instanceof Uint8Array ? given.slice() : rules.tx.encode(given)))
-    const ids = txIds(list).map((id) => id.slice())
+    const list = txs.map((given) => (given instanceof Uint8Array ? this.#slab.copy(given) : rules.tx.encode(given)))
+    const ids = txIds(list).map((id) => new Uint8Array(id))
     const checking = this.#chain.checkTxs(list, ids)
     const checked = Array.isArray(checking) ? checking : await checking
     const entries = new Map<number, Entry<Tx>>()
