@@ -5,6 +5,9 @@ import { coin, EASIEST } from 'blockwire/pow'
 /** Bytes of a transaction, signed or not. */
 export const TX_BYTES = 200
 
+/** Whose keys sign, in turn. */
+export const SENDERS = 64
+
 const transfer = signed({ from: bytes(32), payload: bytes(TX_BYTES - 32 - 64) })
 
 /**
@@ -38,12 +41,13 @@ export function rulesOf(name) {
  * @param {number} count
  */
 export function transactions(name, genesis, count) {
-  const { publicKey, secretKey } = ed25519.generate(new Uint8Array(32).fill(9))
+  const senders = Array.from({ length: SENDERS }, (_, i) => ed25519.generate(new Uint8Array(32).fill(i + 1)))
   return Array.from({ length: count }, (_, i) => {
     const bytes = new Uint8Array(name === 'unsigned' ? TX_BYTES : TX_BYTES - 96)
     for (let at = 0; at < bytes.length; at += 4) new DataView(bytes.buffer).setUint32(at, Math.imul(i + 1, 0x9e3779b1) + at)
     new DataView(bytes.buffer).setUint32(0, i)
     if (name === 'unsigned') return bytes
+    const { publicKey, secretKey } = senders[i % SENDERS]
     return transfer.encode(transfer.sign({ from: publicKey, payload: bytes }, secretKey, genesis))
   })
 }

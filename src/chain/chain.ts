@@ -244,10 +244,15 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
 
   /**
    * `checkTx` for many, of which `ids` are the IDs: a promise only where the rules' `checkTxs` takes time. Those that pass are remembered
-   * (the last 32,768), and need no check again when they come in a block.
+   * (the last 32,768), and need no check again when they come in a block. `trusted`: the caller has made them, or checked them itself; then
+   * only their encoding is looked at.
    */
-  checkTxs(list: Uint8Array[], ids: Uint8Array[] = txIds(list)): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]> {
-    return this.#core.inspector.txs.many(list, ids, { urgent: false, remember: true })
+  checkTxs(
+    list: Uint8Array[],
+    ids: Uint8Array[] = txIds(list),
+    { trusted = false }: { trusted?: boolean } = {}
+  ): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]> {
+    return this.#core.inspector.txs.many(list, ids, { remember: true, trusted })
   }
 
   /**

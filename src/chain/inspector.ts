@@ -212,9 +212,9 @@ export class Inspector<Header extends BaseHeader, Tx> {
     const waits: Promise<void>[] = []
     for (const piece of pieces) {
       if (piece.body != null || piece.raw.length === 0 || !this.#rooted(piece)) continue
-      const ids = apart((piece.leaves ??= leafHashes(piece.raw)))
+      const ids = this.#ids(piece)
       const settle = (checked: CheckedTx<Tx>[]): void => this.#settle(piece, checked)
-      const checks = this.txs.many(piece.raw, ids, { urgent: true, remember: false })
+      const checks = this.txs.many(piece.raw, ids, { urgent: true })
       if (isPromise(checks)) waits.push(checks.then(settle))
       else settle(checks)
     }
@@ -232,7 +232,7 @@ export class Inspector<Header extends BaseHeader, Tx> {
   #body(piece: Piece<Header, Tx>): Body<Tx> {
     if (!this.#rooted(piece))
       return { verdict: reject('root', 'the transactions have another Merkle root'), bound: false, txs: [] }
-    const ids = this.txs.remembers ? apart((piece.leaves ??= leafHashes(piece.raw))) : undefined
+    const ids = this.#ids(piece)
     const txs: Tx[] = []
     for (let i = 0; i < piece.raw.length; i++) {
       const { verdict, tx } = this.txs.inBlock(piece.raw[i]!, ids?.[i])
@@ -240,6 +240,13 @@ export class Inspector<Header extends BaseHeader, Tx> {
       txs.push(tx as Tx)
     }
     return { verdict: ACCEPT, bound: true, txs }
+  }
+
+  /** IDs of its transactions, where some may be remembered. */
+  #ids(piece: Piece<Header, Tx>): Uint8Array[] | undefined {
+    if (this.#terms.rules.checkTx == null || !this.txs.remembers) return undefined
+    piece.leaves ??= leafHashes(piece.raw)
+    return apart(piece.leaves)
   }
 
   /** Do its transactions hash to what the header says? */

@@ -17,6 +17,7 @@ export type { TxHandle, TxStatus } from './handle.js'
 export { type PoolInit, pool } from './pool.js'
 export type {
   Added,
+  AddTxOptions,
   Pool,
   PoolChain,
   PoolChainEvents,

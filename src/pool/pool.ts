@@ -9,7 +9,7 @@ import { BATCH_BYTES, entryBytes } from './batch.js'
 import { type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
 import { INBOX_LIMITS, Inbox } from './inbox.js'
 import { Outbox } from './outbox.js'
-import type { Added, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
+import type { Added, AddTxOptions, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
 import { Slab } from './slab.js'
 
 export interface PoolInit extends Partial<PoolLimits> {
@@ -124,18 +124,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     await this.#admission.stop()
   }
 
-  add(tx: Tx | Uint8Array): Promise<Added>
-  add(txs: (Tx | Uint8Array)[]): Promise<Added[]>
-  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[]): Promise<Added | Added[]> {
-    const added = await this.#addAll(Array.isArray(given) ? given : [given])
+  add(tx: Tx | Uint8Array, options?: AddTxOptions): Promise<Added>
+  add(txs: (Tx | Uint8Array)[], options?: AddTxOptions): Promise<Added[]>
+  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[], options: AddTxOptions = {}): Promise<Added | Added[]> {
+    const added = await this.#addAll(Array.isArray(given) ? given : [given], options)
     return Array.isArray(given) ? added : added[0]!
   }
 
-  async #addAll(txs: (Tx | Uint8Array)[]): Promise<Added[]> {
+  async #addAll(txs: (Tx | Uint8Array)[], options: AddTxOptions): Promise<Added[]> {
     const { rules } = this.#chain
     const list = txs.map((given) => (given instanceof Uint8Array ? this.#slab.copy(given) : rules.tx.encode(given)))
     const ids = txIds(list).map((id) => new Uint8Array(id))
-    const checking = this.#chain.checkTxs(list, ids)
+    const checking = this.#chain.checkTxs(list, ids, options)
     const checked = Array.isArray(checking) ? checking : await checking
     const entries = new Map<number, Entry<Tx>>()
     for (const [index, { verdict, tx }] of checked.entries()) {

@@ -23,7 +23,11 @@ export interface PoolChain<Tx> {
   readonly rules: { readonly tx: Codec<Tx> }
   readonly head: Located<BaseHeader>
   checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx }
-  checkTxs(list: Uint8Array[], ids: Uint8Array[]): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]>
+  checkTxs(
+    list: Uint8Array[],
+    ids: Uint8Array[],
+    options?: { trusted?: boolean }
+  ): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]>
   scratch(): Promise<PoolScratch<Tx>>
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
   addEventListener<K extends keyof PoolChainEvents>(type: K, listener: (event: PoolChainEvents[K]) => void): void
@@ -61,6 +65,14 @@ export interface Added {
   handle?: TxHandle
 }
 
+export interface AddTxOptions {
+  /**
+   * This program has just signed them, or checked them itself: `rules.checkTx` is left out, which takes most of the time where transactions are
+   * signed. Others do check, and ban whoever sends them what does not pass. @default false
+   */
+  trusted?: boolean
+}
+
 /** A pending transaction as others may read it. */
 export interface Pooled {
   readonly id: Uint8Array
@@ -76,9 +88,9 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
    * Pools and publishes a transaction of our own: a value, or its bytes. Published within 10 ms, together with others.
    * It never throws for what the rules say; it throws what the codec's `encode` throws.
    */
-  add(tx: Tx | Uint8Array): Promise<Added>
+  add(tx: Tx | Uint8Array, options?: AddTxOptions): Promise<Added>
   /** Several, tried in this order, each with its own verdict. One that is itself an array must be given as bytes. */
-  add(txs: (Tx | Uint8Array)[]): Promise<Added[]>
+  add(txs: (Tx | Uint8Array)[], options?: AddTxOptions): Promise<Added[]>
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined
