@@ -20,6 +20,7 @@ import { ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError, type Fault, RefusedError } from '../errors.js'
 import { Answers } from './answers.js'
+import { Intake } from './intake.js'
 import { gossipsubOptions } from './options.js'
 import { Pacer } from './pacing.js'
 import type { Link } from './patience.js'
@@ -102,6 +103,7 @@ class GossipService implements Gossip, Startable, TopicHost {
   readonly #topics = new Map<string, GossipTopic>()
   readonly #pacer: Pacer
   readonly #answers: Answers
+  readonly #intake: Intake
   readonly #repair: Repair
   readonly #passive: boolean
   readonly #maxMessageBytes: number
@@ -126,6 +128,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     this.pubsub = raw(gossipsub(options)(components))
     const maxBufferedBytes = options.maxOutboundBufferSize ?? Number.POSITIVE_INFINITY
     boundSending(this.pubsub, { maxBufferedBytes, takes: (peer, held) => this.#pacer.takes(peer, held) })
+    this.#intake = new Intake(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) > 0)
     boundRemembered(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) <= 0)
     this.#answers = new Answers(this.pubsub, {
       clock: this.clock,
@@ -156,6 +159,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     for (const topic of this.#topics.values()) topic.cancel()
     this.#pacer.clear()
     this.#answers.clear()
+    this.#intake.clear()
     this.#repair.stop()
     await this.pubsub.stop()
   }

@@ -51,13 +51,22 @@ export interface RawGossipsub extends GossipSub, Startable {
   reportMessageValidationResult(messageId: string, source: string, result: string): void
   /** False when it was not handed to a stream. */
   sendRpc(peer: string, rpc: RawRpc): boolean
+  /** Takes in what a peer sends, piece by piece: it is not called again for the same stream before it has answered. */
+  handleReceivedRpc(peer: PeerId, rpc: RawRpc): Promise<void>
   /** Answers what a peer asks for; the caller sends all of it in one RPC. */
   handleIWant(peer: string, iwant: object[]): RawMessage[]
   /** Forgets a peer: its streams, subscriptions and places in meshes. */
   onPeerDisconnected(peer: PeerId): void
 }
 
-const USED = ['sendRpc', 'handleIWant', 'onPeerDisconnected', 'getMeshPeers', 'reportMessageValidationResult'] as const
+const USED = [
+  'sendRpc',
+  'handleIWant',
+  'handleReceivedRpc',
+  'onPeerDisconnected',
+  'getMeshPeers',
+  'reportMessageValidationResult'
+] as const
 
 /** @throws Error when this release of gossipsub lacks what is used here: better now than a node without back-pressure */
 export function raw(pubsub: GossipSub): RawGossipsub {
