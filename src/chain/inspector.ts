@@ -6,9 +6,11 @@ import { ancestorsOf } from './ancestors.js'
 import { splitBlock } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
-import { merkleRoots } from './merkle.js'
+import { leafHashes, merkleRoots, rootOfLeaves } from './merkle.js'
 import type { BaseHeader, Located } from './rules.js'
-import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
+import { isPromise } from './state.js'
+import { type CheckedTx, TxChecks, undecodable } from './tx-checks.js'
+import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
 /** A block taken apart. */
 export interface Piece<Header, Tx> {
@@ -21,6 +23,8 @@ export interface Piece<Header, Tx> {
   raw: Uint8Array[]
   /** Their Merkle root, once it is computed. */
   root: Uint8Array | undefined
+  /** The IDs of its transactions one after the other, once they are known. */
+  leaves?: Uint8Array
   body: Body<Tx> | undefined
 }
 
@@ -58,10 +62,12 @@ export class Inspector<Header extends BaseHeader, Tx> {
   readonly #init: InspectorInit<Header, Tx>
   readonly #pieces = new WeakMap<Uint8Array, Piece<Header, Tx>>()
   readonly #times = new Float64Array(MEDIAN)
+  readonly txs: TxChecks<Header, Tx>
 
   constructor(init: InspectorInit<Header, Tx>) {
     this.#init = init
     this.#terms = init.terms
+    this.txs = new TxChecks(init.terms, init.threw)
   }
 
   /** Takes a block apart: sizes, encoding of the header, hash. */
@@ -197,42 +203,64 @@ export class Inspector<Header extends BaseHeader, Tx> {
     return piece.body
   }
 
+  /**
+   * Does what `body` is to find done, where the rules check many transactions on other cores. Undefined when there is nothing to wait
+   * for. For blocks whose headers are known to be good: the work is paid by nobody else.
+   */
+  prepare(pieces: Piece<Header, Tx>[]): Promise<unknown> | undefined {
+    if (this.#terms.rules.checkTxs == null) return undefined
+    const waits: Promise<void>[] = []
+    for (const piece of pieces) {
+      if (piece.body != null || piece.raw.length === 0 || !this.#rooted(piece)) continue
+      const ids = this.#ids(piece)
+      const settle = (checked: CheckedTx<Tx>[]): void => this.#settle(piece, checked)
+      const checks = this.txs.many(piece.raw, ids, { urgent: true })
+      if (isPromise(checks)) waits.push(checks.then(settle))
+      else settle(checks)
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits)
+  }
+
+  #settle(piece: Piece<Header, Tx>, checked: CheckedTx<Tx>[]): void {
+    const wrong = checked.findIndex(({ verdict }) => verdict.result !== 'accept')
+    if (wrong < 0) piece.body = { verdict: ACCEPT, bound: true, txs: checked.map(({ tx }) => tx as Tx) }
+    else if (checked[wrong]!.verdict.result === 'reject') {
+      piece.body = { verdict: inBlock(checked[wrong]!.verdict, wrong), bound: true, txs: [] }
+    }
+  }
+
   #body(piece: Piece<Header, Tx>): Body<Tx> {
-    piece.root ??= merkleRoots([piece.raw])[0]!
-    if (!equalBytes(piece.root, piece.header.root))
+    if (!this.#rooted(piece))
       return { verdict: reject('root', 'the transactions have another Merkle root'), bound: false, txs: [] }
+    const ids = this.#ids(piece)
     const txs: Tx[] = []
     for (let i = 0; i < piece.raw.length; i++) {
-      const { verdict, tx } = this.tx(piece.raw[i]!)
+      const { verdict, tx } = this.txs.inBlock(piece.raw[i]!, ids?.[i])
       if (verdict.result !== 'accept') return { verdict: inBlock(verdict, i), bound: true, txs: [] }
       txs.push(tx as Tx)
     }
     return { verdict: ACCEPT, bound: true, txs }
   }
 
+  /** IDs of its transactions, where some may be remembered. */
+  #ids(piece: Piece<Header, Tx>): Uint8Array[] | undefined {
+    if (this.#terms.rules.checkTx == null || !this.txs.remembers) return undefined
+    piece.leaves ??= leafHashes(piece.raw)
+    return apart(piece.leaves)
+  }
+
+  /** Do its transactions hash to what the header says? */
+  #rooted(piece: Piece<Header, Tx>): boolean {
+    if (piece.root == null) {
+      piece.leaves ??= leafHashes(piece.raw)
+      piece.root = rootOfLeaves(piece.leaves)
+    }
+    return equalBytes(piece.root, piece.header.root)
+  }
+
   /** Decodes and checks one transaction. */
-  tx(bytes: Uint8Array): { verdict: Verdict; tx?: Tx } {
-    const { rules, limits, genesis } = this.#terms
-    if (bytes.length > limits.txBytes)
-      return { verdict: reject('too-large', `transaction of ${bytes.length} bytes, over ${limits.txBytes}`) }
-    if (bytes.length === 0) return { verdict: reject('malformed', 'a transaction of no bytes') }
-    let tx: Tx
-    try {
-      tx = rules.tx.decode(bytes)
-      if (rules.tx.canonical !== true && !equalBytes(rules.tx.encode(tx), bytes))
-        return { verdict: reject('malformed', 'the transaction encodes to other bytes') }
-    } catch (err) {
-      return { verdict: undecodable(err) }
-    }
-    if (rules.checkTx == null) return { verdict: ACCEPT, tx }
-    try {
-      const check: Check = rules.checkTx(tx, genesis.at.hash)
-      if (check === true) return { verdict: ACCEPT, tx }
-      return { verdict: 'reject' in check ? reject('tx', check.reject) : ignore('rule', check.ignore) }
-    } catch (err) {
-      this.#init.threw('checkTx', err)
-      return { verdict: ignore('error', 'rules.checkTx threw') }
-    }
+  tx(bytes: Uint8Array): CheckedTx<Tx> {
+    return this.txs.one(bytes)
   }
 
   /** Takes a stored block apart again. Undefined when it is damaged. */
@@ -271,14 +299,6 @@ export class Inspector<Header extends BaseHeader, Tx> {
 export interface Named<Header> {
   header: Header
   hash: Uint8Array
-}
-
-function undecodable(err: unknown): Verdict {
-  const message = err instanceof Error ? err.message : String(err)
-  return reject(
-    err instanceof Error && err.name === 'TooLargeBytesError' ? 'too-large' : 'malformed',
-    message.slice(0, 200)
-  )
 }
 
 function inBlock(verdict: Verdict, index: number): Verdict {

@@ -145,6 +145,12 @@ export interface Rules<Header extends BaseHeader, Tx> {
   checkHeader?(header: Header, hash: Uint8Array, ancestors: Ancestors<Header>): Check
   /** Needs no state, e.g. a signature. Whoever signs the genesis hash too makes a transaction that fits this chain alone. */
   checkTx?(tx: Tx, genesis: Uint8Array): Check
+  /**
+   * The same for many at once, one answer each in their order; it may wait, so that signatures are checked on all cores: see
+   * `ed25519.verifyMany`. Used for whole batches and blocks; `checkTx` is needed beside it and must answer the same. `urgent`: a block
+   * waits for it, transactions that do not belong to one can wait.
+   */
+  checkTxs?(txs: Tx[], genesis: Uint8Array, options: { urgent: boolean }): Check[] | Promise<Check[]>
   state?: StateRules<Header, Tx>
   /** How pending transactions are ranked, ordered and replaced. @default by arrival, never */
   pool?: PoolRules<Tx>

@@ -20,10 +20,12 @@ import { ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError, type Fault, RefusedError } from '../errors.js'
 import { Answers } from './answers.js'
+import { Intake } from './intake.js'
 import { gossipsubOptions } from './options.js'
 import { Pacer } from './pacing.js'
 import type { Link } from './patience.js'
 import { type RawGossipsub, raw } from './raw.js'
+import { boundRemembered } from './remembered.js'
 import { type GossipIdentify, Repair } from './repair.js'
 import { boundSending } from './sending.js'
 import { GossipTopic, type Topic, type TopicHost, type TopicOptions } from './topic.js'
@@ -101,6 +103,7 @@ class GossipService implements Gossip, Startable, TopicHost {
   readonly #topics = new Map<string, GossipTopic>()
   readonly #pacer: Pacer
   readonly #answers: Answers
+  readonly #intake: Intake
   readonly #repair: Repair
   readonly #passive: boolean
   readonly #maxMessageBytes: number
@@ -125,6 +128,8 @@ class GossipService implements Gossip, Startable, TopicHost {
     this.pubsub = raw(gossipsub(options)(components))
     const maxBufferedBytes = options.maxOutboundBufferSize ?? Number.POSITIVE_INFINITY
     boundSending(this.pubsub, { maxBufferedBytes, takes: (peer, held) => this.#pacer.takes(peer, held) })
+    this.#intake = new Intake(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) > 0)
+    boundRemembered(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) <= 0)
     this.#answers = new Answers(this.pubsub, {
       clock: this.clock,
       maxBytes: maxBufferedBytes,
@@ -154,6 +159,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     for (const topic of this.#topics.values()) topic.cancel()
     this.#pacer.clear()
     this.#answers.clear()
+    this.#intake.clear()
     this.#repair.stop()
     await this.pubsub.stop()
   }
@@ -185,7 +191,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     return this.pubsub.isStarted() ? this.pubsub.getSubscribers(name).map(String) : []
   }
 
-  async publish(topic: GossipTopic, data: Uint8Array): Promise<{ recipients: number }> {
+  async publish(topic: GossipTopic, data: Uint8Array, relayed: boolean): Promise<{ recipients: number }> {
     if (data.byteLength > topic.maxBytes) {
       throw new RefusedError('too-large', `${data.byteLength} bytes on ${topic.name}, at most ${topic.maxBytes}`)
     }
@@ -199,7 +205,7 @@ class GossipService implements Gossip, Startable, TopicHost {
       const go = async (): Promise<void> => {
         if (!this.#active(topic)) return drop('stopped')
         try {
-          const { recipients } = await this.pubsub.publish(topic.name, data)
+          const { recipients } = await this.pubsub.publish(topic.name, data, relayed ? { floodPublish: false } : undefined)
           resolve({ recipients: recipients.length })
         } catch (err) {
           refuse(err)

@@ -28,5 +28,6 @@ export {
   gossip
 } from './gossip.js'
 export { MESSAGE_ID_BYTES, messageId } from './message-id.js'
+export type { PendingLimits } from './pending.js'
 export type { BlocksSync } from './search.js'
 export type { Topic, TopicEvents, TopicMessage, TopicOptions } from './topic.js'

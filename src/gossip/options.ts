@@ -14,6 +14,9 @@ const FIXED = {
   ignoreDuplicatePublishError: true,
   // it would pass by what keeps streams from overflowing
   batchPublish: false,
+  // what peers send is taken in slices: none of it may pass by
+  awaitRpcHandler: true,
+  awaitRpcMessageHandler: true,
   emitSelf: false
 } as const satisfies Partial<GossipsubOpts>
 

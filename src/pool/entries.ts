@@ -14,6 +14,9 @@ export interface PoolLimits {
 /** Sixteen full blocks of the default size. Each new head tries all again: at some 10 µs each that is 0.2 s of work for 20,000. */
 export const POOL_LIMITS: PoolLimits = { txs: 20_000, bytes: 16 * 1_048_576, txsPerPeer: 10_000, txsPerSender: 1_000 }
 
+/** A share of the limits. */
+const PLENTY = 0.9
+
 /** A transaction that came and may be pooled. */
 export interface Candidate<T> {
   /** Hex of its ID. */
@@ -48,8 +51,8 @@ export interface Place<T> extends Rank {
 /** Pending transactions in order of arrival: what each stands in the way of, and which is the worst. Bounded by those who add. Pure. */
 export class Entries<T> {
   readonly #places = new Map<string, Place<T>>()
-  /** Those that may be evicted, worst first. */
-  #ranked: Place<T>[] = []
+  /** Those that may be evicted, worst first. There only once somebody had to make room, and until there is plenty again: it costs. */
+  #ranked: Place<T>[] | undefined
   /** Of each sender, by sequence. */
   readonly #chains = new Map<string, Place<T>[]>()
   readonly #slots = new Map<string, Place<T>>()
@@ -91,6 +94,7 @@ export class Entries<T> {
 
   /** Those that stand in its place. */
   rivals(entry: Entry<T>): Entry<T>[] {
+    if (entry.slots.length === 0) return []
     const rivals = new Set<Entry<T>>()
     for (const slot of entry.slots) {
       const taken = this.#slots.get(slot)
@@ -113,6 +117,7 @@ export class Entries<T> {
       const freed = rivals.filter((rival) => rival.order?.sender === order.sender).length
       if (chain.length - freed >= limits.txsPerSender) return `${limits.txsPerSender} are here of its sender`
     }
+    if (rivals.length === 0 && this.size < limits.txs && this.#bytes + entry.bytes.length <= limits.bytes) return []
     const freedBytes = rivals.reduce((sum, { bytes }) => sum + bytes.length, 0)
     const excess = {
       txs: this.size - rivals.length + 1 - limits.txs,
@@ -121,7 +126,7 @@ export class Entries<T> {
     const before = order == null ? undefined : chain.findLast((place) => place.entry.order!.sequence < order.sequence)
     const effective = Math.min(entry.rate, before?.effective ?? Number.POSITIVE_INFINITY)
     const isSpared = (place: Place<T>): boolean => rivals.includes(place.entry) || precedes(place.entry, entry)
-    const victims = victimsFor(without(this.#ranked, isSpared), { effective, own: entry.own }, excess)
+    const victims = victimsFor(without(this.#ranking(), isSpared), { effective, own: entry.own }, excess)
     return victims ?? 'the pool is full, and nothing in it may go for what this one pays'
   }
 
@@ -129,7 +134,8 @@ export class Entries<T> {
   overflow(): Entry<T>[] {
     const excess = { txs: this.size - this.limits.txs, bytes: this.#bytes - this.limits.bytes }
     const victims: Entry<T>[] = []
-    for (const { entry } of this.#ranked) {
+    if (excess.txs <= 0 && excess.bytes <= 0) return victims
+    for (const { entry } of this.#ranking()) {
       if (excess.txs <= 0 && excess.bytes <= 0) break
       victims.push(entry)
       excess.txs--
@@ -169,6 +175,7 @@ export class Entries<T> {
     for (const slot of entry.slots) this.#slots.delete(slot)
     this.#bytes -= entry.bytes.length
     this.#count(entry.source, -1)
+    if (this.size < PLENTY * this.limits.txs && this.#bytes < PLENTY * this.limits.bytes) this.#ranked = undefined
     this.#unrank(place)
     if (entry.order != null) this.#unlink(place, entry.order.sender)
     return entry
@@ -181,7 +188,7 @@ export class Entries<T> {
     this.#chains.clear()
     this.#slots.clear()
     this.#perPeer.clear()
-    this.#ranked = []
+    this.#ranked = undefined
     this.#bytes = 0
     return all
   }
@@ -227,20 +234,26 @@ export class Entries<T> {
     return true
   }
 
+  #ranking(): Place<T>[] {
+    this.#ranked ??= [...this.#places.values()].filter(({ kept }) => !kept).sort(compareRanks)
+    return this.#ranked
+  }
+
   #rank(place: Place<T>): void {
-    if (!place.kept) this.#ranked.splice(this.#indexOf(place), 0, place)
+    if (!place.kept) this.#ranked?.splice(this.#indexOf(place), 0, place)
   }
 
   #unrank(place: Place<T>): void {
-    if (!place.kept) this.#ranked.splice(this.#indexOf(place), 1)
+    if (!place.kept) this.#ranked?.splice(this.#indexOf(place), 1)
   }
 
   /** Where it stands among the ranked, or would. */
   #indexOf(place: Place<T>): number {
-    let [low, high] = [0, this.#ranked.length]
+    const ranked = this.#ranking()
+    let [low, high] = [0, ranked.length]
     while (low < high) {
       const middle = (low + high) >> 1
-      if (compareRanks(this.#ranked[middle]!, place) < 0) low = middle + 1
+      if (compareRanks(ranked[middle]!, place) < 0) low = middle + 1
       else high = middle
     }
     return low

@@ -17,8 +17,8 @@ export type { TxHandle, TxStatus } from './handle.js'
 export { type PoolInit, pool } from './pool.js'
 export type {
   Added,
+  AddTxOptions,
   Pool,
-  PoolAddOptions,
   PoolChain,
   PoolChainEvents,
   PoolComponents,

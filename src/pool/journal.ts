@@ -20,6 +20,9 @@ export interface Journal {
   write(put: JournalRecord[], del: Uint8Array[]): Promise<void>
 }
 
+/** Where there is no disk. */
+export const NO_JOURNAL: Journal = { read: async () => [], write: async () => {} }
+
 /** `j` ‖ `t` ‖ transaction ID, see docs/store.md: `j` is for what must outlive the process, the second byte says whose it is. */
 const TABLE = Uint8Array.of(0x6a, 0x74)
 const TABLE_END = Uint8Array.of(0x6a, 0x75)

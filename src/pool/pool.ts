@@ -1,21 +1,23 @@
-import type { Logger, PeerId, Startable } from '@libp2p/interface'
+import type { Logger, Startable } from '@libp2p/interface'
 import { TypedEventEmitter } from 'main-event'
-import { type Database, equalBytes, ignore, reject, txId, type Verdict } from '../chain/index.js'
+import { type Database, ignore, txIds, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { ConfigError } from '../errors.js'
-import type { Topic, TopicMessage } from '../gossip/index.js'
+import type { Topic } from '../gossip/index.js'
 import { toHex } from '../hex.js'
-import { Admission, type Kept } from './admission.js'
-import { BATCH_BYTES, entryBytes, splitBatch } from './batch.js'
+import { Admission } from './admission.js'
+import { BATCH_BYTES, entryBytes } from './batch.js'
 import { type Candidate, POOL_LIMITS, type PoolLimits } from './entries.js'
 import type { TxHandle, TxStatus } from './handle.js'
-import { type Journal, type JournalRecord, journalIn } from './journal.js'
+import { INBOX_LIMITS, Inbox } from './inbox.js'
+import { type Journal, journalIn, NO_JOURNAL } from './journal.js'
 import { Outbox } from './outbox.js'
-import type { Added, Pool, PoolAddOptions, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
-import { recall } from './recall.js'
+import type { Added, AddTxOptions, Pool, PoolChain, PoolComponents, PoolEvents, Pooled } from './port.js'
 import { FEE_BUMP } from './replace.js'
+import { restore } from './restore.js'
 import { Saving } from './saving.js'
 import { selectFor } from './select.js'
+import { Slab } from './slab.js'
 
 /** 3 h (go-ethereum's `lifetime`). */
 const LIFETIME_MS = 10_800_000
@@ -54,8 +56,6 @@ export function pool<Tx = unknown>(init: PoolInit = {}): (components: PoolCompon
   return (components) => new PoolService(components, { ...init, feeBump, lifetimeMs, limits })
 }
 
-const NO_JOURNAL: Journal = { read: async () => [], write: async () => {} }
-
 class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/pool'
   readonly #components: PoolComponents<Tx>
@@ -65,7 +65,9 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   readonly #admission: Admission<Tx>
   readonly #journal: Journal
   readonly #saving: Saving
+  readonly #inbox: Inbox<Tx>
   readonly #outbox: Outbox
+  readonly #slab = new Slab()
   #topic: Topic | undefined
   #started = false
   #restored = false
@@ -87,7 +89,10 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
       limits: init.limits,
       feeBump: init.feeBump,
       lifetimeMs: init.lifetimeMs,
-      added: ({ id, bytes }) => this.safeDispatchEvent('add', { detail: { id, size: bytes.length } }),
+      added: ({ id, bytes }) => {
+        // they come by the hundred thousand
+        if (this.listenerCount('add') > 0) this.safeDispatchEvent('add', { detail: { id, size: bytes.length } })
+      },
       removed: ({ id }, why) => this.safeDispatchEvent('remove', { detail: { id, why } }),
       unsaved: () => this.#saveSoon()
     })
@@ -95,6 +100,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     this.#saving = new Saving(this.#journal, this.#admission.own)
     this.#outbox = new Outbox(this.#clock, (batch) => {
       this.#topic?.publish(batch).catch((err) => this.#log.error('could not publish transactions - %e', err))
+    })
+    this.#inbox = new Inbox({
+      txBytes: this.#chain.limits.txBytes,
+      isKnown: (key) => this.#admission.isKnown(key),
+      get: (key) => this.#admission.entries.get(key)?.bytes,
+      check: (list, ids) => this.#chain.checkTxs(list, ids),
+      admit: (candidates) => this.#admission.admit(candidates),
+      pass: (batch) => {
+        this.#topic
+          ?.publish(batch, { relayed: true })
+          .catch((err) => this.#log('a part of a batch was not sent on - %e', err))
+      }
     })
   }
 
@@ -154,9 +171,10 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     // kept over a restart: leaving it would make peers shun us for 10 s
     this.#topic ??= this.#components.gossip.topic('txs', {
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
-      validate: (message) => this.#validate(message)
+      validate: (message) => this.#inbox.judge(message),
+      pending: INBOX_LIMITS
     })
-    if (!this.#restored) await this.#restore()
+    if (!this.#restored) await restore(this.#journal, this.#chain, this.#admission)
     this.#restored = true
     if (this.#started) this.#tick()
   }
@@ -166,35 +184,40 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     this.#started = false
     this.#cancelTick()
     this.#outbox.clear()
+    this.#inbox.clear()
     await this.#admission.stop()
     await this.#saving.save().catch((err) => this.#log.error('could not write the journal - %e', err))
   }
 
-  add(tx: Tx | Uint8Array, options?: PoolAddOptions): Promise<Added>
-  add(txs: (Tx | Uint8Array)[], options?: PoolAddOptions): Promise<Added[]>
-  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[], { source }: PoolAddOptions = {}): Promise<Added | Added[]> {
-    const added = await this.#addAll(Array.isArray(given) ? given : [given], source)
+  add(tx: Tx | Uint8Array, options?: AddTxOptions): Promise<Added>
+  add(txs: (Tx | Uint8Array)[], options?: AddTxOptions): Promise<Added[]>
+  async add(given: Tx | Uint8Array | (Tx | Uint8Array)[], options: AddTxOptions = {}): Promise<Added | Added[]> {
+    const added = await this.#addAll(Array.isArray(given) ? given : [given], options)
     return Array.isArray(given) ? added : added[0]!
   }
 
-  async #addAll(txs: (Tx | Uint8Array)[], source: PeerId | undefined): Promise<Added[]> {
-    const added: Added[] = []
+  async #addAll(txs: (Tx | Uint8Array)[], { source, ...options }: AddTxOptions): Promise<Added[]> {
+    const { rules } = this.#chain
+    const list = txs.map((given) => (given instanceof Uint8Array ? this.#slab.copy(given) : rules.tx.encode(given)))
+    const ids = txIds(list).map((id) => new Uint8Array(id))
+    const checking = this.#chain.checkTxs(list, ids, options)
+    const checked = Array.isArray(checking) ? checking : await checking
+    const added: Added[] = checked.map(({ verdict }, index) => ({ verdict, id: ids[index]! }))
     const candidates = new Map<number, Candidate<Tx>>()
-    for (const [index, given] of txs.entries()) {
-      const bytes = given instanceof Uint8Array ? given.slice() : this.#chain.rules.tx.encode(given)
-      const { verdict, id, tx } = this.#chain.checkTx(bytes)
-      added.push({ verdict, id })
-      if (verdict.result !== 'accept' || tx === undefined) continue
-      candidates.set(index, { key: toHex(id), id, bytes, tx, source: source?.toString() })
+    for (const [index, { verdict, tx }] of checked.entries()) {
+      if (verdict.result !== 'accept') continue
+      const id = ids[index]!
+      candidates.set(index, { key: toHex(id), id, bytes: list[index]!, tx: tx as Tx, source: source?.toString() })
     }
     if (candidates.size === 0) return added
     const own = source == null
-    const verdicts = await this.#admission.admit([...candidates.values()], own)
-    const failure = own ? await this.#saved([...candidates.values()], verdicts) : undefined
-    for (const [n, [index, candidate]] of [...candidates].entries()) {
-      const verdict = verdicts[n]!
-      const answer = failure != null && verdict.result === 'accept' ? failure : verdict
-      added[index] = this.#answer(candidate, answer, own)
+    const tried = [...candidates.values()]
+    const verdicts = await this.#admission.admit(tried, own)
+    const failure = own ? await this.#saved(tried, verdicts) : undefined
+    let n = 0
+    for (const [index, candidate] of candidates) {
+      const verdict = verdicts[n++]!
+      added[index] = this.#answer(candidate, failure != null && verdict.result === 'accept' ? failure : verdict, own)
     }
     return added
   }
@@ -223,28 +246,6 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return handle == null ? { verdict, id } : { verdict, id, handle }
   }
 
-  /** Our own of before, tried on the state as it is now. */
-  async #restore(): Promise<void> {
-    const records = await this.#journal.read()
-    if (records.length === 0) return
-    const kept: Kept<Tx>[] = []
-    const unfit: Uint8Array[] = []
-    for (const record of records) {
-      const { verdict, id, tx } = this.#chain.checkTx(record.bytes)
-      // the rules have changed
-      if (verdict.result !== 'accept' || tx === undefined) unfit.push(record.id)
-      else kept.push(this.#kept(record, { key: toHex(id), id, bytes: record.bytes, tx, source: undefined }))
-    }
-    const recalled = kept.some(({ place }) => place == null) ? await recall(this.#chain) : []
-    await this.#admission.restore(kept, recalled)
-    if (unfit.length > 0) await this.#journal.write([], unfit)
-  }
-
-  #kept({ number, at, place }: JournalRecord, candidate: Candidate<Tx>): Kept<Tx> {
-    const hash = place == null ? undefined : this.#chain.hashAt(place.height)
-    return { candidate, number, at, place: hash != null && equalBytes(hash, place!.hash) ? place : undefined }
-  }
-
   #hasPeers(): boolean {
     return (this.#topic?.peers.length ?? 0) > 0
   }
@@ -263,33 +264,4 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   #saveSoon(): void {
     this.#saving.save().catch((err) => this.#log.error('could not write the journal - %e', err))
   }
-
-  /** One verdict for a whole batch, so that it is forwarded as it came. */
-  #validate({ data, from }: TopicMessage): Verdict | Promise<Verdict> {
-    const source = from.toString()
-    const entries: Candidate<Tx>[] = []
-    let txs: Uint8Array[]
-    try {
-      txs = splitBatch(data, this.#chain.limits.txBytes)
-    } catch (err) {
-      return reject((err as Error).name === 'TooLargeBytesError' ? 'too-large' : 'malformed', (err as Error).message)
-    }
-    for (const view of txs) {
-      const known = toHex(txId(view))
-      if (this.#admission.isKnown(known)) continue
-      // a view would keep the whole message alive as long as it is pooled
-      const bytes = view.slice()
-      const { verdict, id, tx } = this.#chain.checkTx(bytes)
-      if (verdict.result === 'reject') return verdict
-      if (verdict.result === 'accept' && tx !== undefined) entries.push({ key: known, id, bytes, tx, source })
-    }
-    if (entries.length === 0) return ignore('known')
-    return this.#admission.admit(entries).then(summary)
-  }
-}
-
-/** Some admitted: forwarded as it came. None: why not, known ones aside. */
-function summary(verdicts: Verdict[]): Verdict {
-  const reasons = verdicts.filter((verdict) => !(verdict.result === 'ignore' && verdict.reason === 'known'))
-  return reasons.find(({ result }) => result === 'accept') ?? reasons[0] ?? ignore('known')
 }

@@ -1,6 +1,6 @@
 import type { ComponentLogger, PeerId } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
-import type { BaseHeader, Check, Codec, Limits, Located, PoolRules, Verdict } from '../chain/index.js'
+import type { BaseHeader, Check, CheckedTx, Codec, Limits, Located, PoolRules, Verdict } from '../chain/index.js'
 import type { Gossip } from '../gossip/index.js'
 import type { TxHandle, TxStatus } from './handle.js'
 
@@ -8,7 +8,7 @@ import type { TxHandle, TxStatus } from './handle.js'
 export interface PoolScratch<Tx> {
   readonly head: { readonly hash: Uint8Array }
   /** Applies it, or leaves the state as it was. */
-  admit(tx: Tx, bytes: Uint8Array): Promise<Check>
+  admit(tx: Tx, bytes: Uint8Array): Check | Promise<Check>
 }
 
 export interface PoolChainEvents {
@@ -23,6 +23,11 @@ export interface PoolChain<Tx> {
   readonly rules: { readonly tx: Codec<Tx>; readonly pool?: PoolRules<Tx> }
   readonly head: Located<BaseHeader>
   checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx }
+  checkTxs(
+    list: Uint8Array[],
+    ids: Uint8Array[],
+    options?: { trusted?: boolean }
+  ): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]>
   scratch(): Promise<PoolScratch<Tx>>
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
   /** Of the head chain. */
@@ -72,13 +77,18 @@ export interface Added {
   handle?: TxHandle
 }
 
-export interface PoolAddOptions {
+export interface AddTxOptions {
   /**
    * The peer that handed it over by another protocol than the topic. It is pooled and published as if it had come over the topic: it
    * counts to the peer's share, may be evicted, and is not kept over a restart.
    * @default none: it is our own
    */
   source?: PeerId
+  /**
+   * This program has just signed them, or checked them itself: `rules.checkTx` is left out, which takes most of the time where transactions are
+   * signed. Others do check, and ban whoever sends them what does not pass. @default false
+   */
+  trusted?: boolean
 }
 
 /** A pending transaction as others may read it. */
@@ -96,9 +106,9 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
    * Pools and publishes a transaction of our own: a value, or its bytes. Published within 10 ms, together with others.
    * It never throws for what the rules say; it throws what the codec's `encode` throws.
    */
-  add(tx: Tx | Uint8Array, options?: PoolAddOptions): Promise<Added>
+  add(tx: Tx | Uint8Array, options?: AddTxOptions): Promise<Added>
   /** Several, tried in this order, each with its own verdict. A transaction that is itself an array must be given as bytes. */
-  add(txs: (Tx | Uint8Array)[], options?: PoolAddOptions): Promise<Added[]>
+  add(txs: (Tx | Uint8Array)[], options?: AddTxOptions): Promise<Added[]>
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined

@@ -11,9 +11,7 @@ import type { Own } from './own.js'
 import type { PoolChain, PoolScratch, RemoveReason } from './port.js'
 import { whyNotReplace } from './replace.js'
 import type { Returned } from './returned.js'
-
-/** After so many tries in a row others have their turn on the event loop. */
-const BREATH = 256
+import { Slice } from './slice.js'
 
 /** What a pool holds and remembers. */
 export interface Holdings<Tx> {
@@ -80,14 +78,17 @@ export class Trials<Tx> {
   /** Tries them in order. */
   async admit(candidates: Candidate<Tx>[], own: boolean): Promise<Verdict[]> {
     const verdicts: Verdict[] = []
+    const slice = new Slice()
     for (const candidate of candidates) {
+      if (slice.over) await slice.turn()
       // the head may move between two of them
       for (;;) {
         // what is answered to ourselves is kept: it must be exact
         if (this.#stale && (own || this.#budget.free)) this.forget()
-        const scratch = await this.refresh()
+        const scratch = this.#fresh() ?? (await this.refresh())
         if (scratch == null) return candidates.map(() => ignore('error', 'the pool is not started'))
-        const verdict = await this.#tryOne(scratch, candidate, own)
+        const trying = this.#tryOne(scratch, candidate, own)
+        const verdict = isPromise(trying) ? await trying : trying
         // a scratch that was left behind admits nothing
         if (verdict.result === 'ignore' && verdict.reason === 'state' && !this.#isCurrent(scratch)) continue
         verdicts.push(verdict)
@@ -100,11 +101,17 @@ export class Trials<Tx> {
   /** A scratch state on the present head with all that is pooled applied; undefined when stopped. */
   async refresh(): Promise<PoolScratch<Tx> | undefined> {
     while (this.#running) {
-      const fresh = this.#scratch != null && this.#isCurrent(this.#scratch)
-      if (fresh && this.#held.returned.size === 0 && this.#back.length === 0) return this.#scratch
+      const fresh = this.#fresh()
+      if (fresh != null) return fresh
       await this.#renew()
     }
     return undefined
+  }
+
+  /** The scratch at hand, if nothing has come between. */
+  #fresh(): PoolScratch<Tx> | undefined {
+    const usable = this.#running && this.#held.returned.size === 0 && this.#back.length === 0
+    return usable && this.#scratch != null && this.#isCurrent(this.#scratch) ? this.#scratch : undefined
   }
 
   /** Takes one out that is pooled, not by a new head. */
@@ -115,7 +122,8 @@ export class Trials<Tx> {
     this.#tell(entry, why)
   }
 
-  async #tryOne(scratch: PoolScratch<Tx>, candidate: Candidate<Tx>, own: boolean): Promise<Verdict> {
+  /** A promise only where the rules wait: they come by the hundred thousand. */
+  #tryOne(scratch: PoolScratch<Tx>, candidate: Candidate<Tx>, own: boolean): Verdict | Promise<Verdict> {
     const { entries, mined } = this.#held
     const { key } = candidate
     if (own) this.#adopt(key)
@@ -129,19 +137,27 @@ export class Trials<Tx> {
     if (typeof room === 'string') return ignore('full', room)
     if (own && !this.#held.own.fits(entry.bytes.length)) return ignore('full', "of this node's own ones")
     if (rivals.length > 0 && !own && !this.#budget.free) return ignore('full', 'too many replacements at once')
-    const check =
-      rivals.length === 0 ? await this.#try(scratch, entry) : await this.#renew({ entry, rivals: new Set(rivals) })
+    const trying = rivals.length === 0 ? this.#try(scratch, entry) : this.#renew({ entry, rivals: new Set(rivals) })
+    return isPromise(trying)
+      ? trying.then((check) => this.#settle(entry, check, room))
+      : this.#settle(entry, trying, room)
+  }
+
+  #settle(entry: Entry<Tx>, check: Check, victims: Entry<Tx>[]): Verdict {
+    const { entries, mined, own, tracker } = this.#held
+    const { key, id } = entry
     if (check !== true) return ignore('state', 'reject' in check ? check.reject : check.ignore)
     // mined while it was tried: the next refresh makes a new scratch
     if (mined.has(key)) return ignore('known')
-    if (rivals.length === 0) this.#keep(entry)
+    // a replacement is there already
+    if (!entries.has(key) && entries.add(entry)) this.#init.added(entry)
     // one of our own that was refused before has just taken its place
     if (!entries.has(key)) return ignore('conflict', 'another one was pooled in its place')
     // some of them may have been mined meanwhile
-    for (const victim of room) this.remove(victim.key, 'full')
-    if (own) {
-      this.#held.own.add(entry)
-      this.#held.tracker.watch(key, entry.id)
+    for (const victim of victims) this.remove(victim.key, 'full')
+    if (entry.own) {
+      own.add(entry)
+      tracker.watch(key, id)
     }
     return ACCEPT
   }
@@ -156,17 +172,17 @@ export class Trials<Tx> {
     tracker.watch(key, entry.id)
   }
 
-  #keep(entry: Entry<Tx>): void {
-    if (this.#held.entries.add(entry)) this.#init.added(entry)
-  }
-
   /** One that makes the app's rules throw is that one's failure, not that of all behind it. */
-  async #try(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Promise<Check> {
-    try {
-      return await scratch.admit(entry.tx, entry.bytes)
-    } catch (err) {
+  #try(scratch: PoolScratch<Tx>, entry: Entry<Tx>): Check | Promise<Check> {
+    const failed = (err: unknown): Check => {
       this.#init.log.error('a rule of the app threw on transaction %s - %e', entry.key, err)
       return { ignore: 'the rules threw' }
+    }
+    try {
+      const check = scratch.admit(entry.tx, entry.bytes)
+      return isPromise(check) ? check.catch(failed) : check
+    } catch (err) {
+      return failed(err)
     }
   }
 
@@ -185,7 +201,7 @@ export class Trials<Tx> {
     await this.#takeBack()
     const kept: Entry<Tx>[] = []
     let outcome: Check | undefined
-    let tries = 0
+    const slice = new Slice()
     for (const entry of this.#all()) {
       if (!this.#running) return { ignore: 'the pool is not started' }
       if (change?.rivals.has(entry)) {
@@ -197,7 +213,7 @@ export class Trials<Tx> {
         }
       }
       if ((await this.#try(scratch, entry)) === true) kept.push(entry)
-      if (++tries % BREATH === 0) await new Promise((resolve) => setTimeout(resolve, 0))
+      if (slice.over) await slice.turn()
     }
     // a scratch that was left behind admits nothing: all are tried again on the next
     if (!this.#isCurrent(scratch)) return { ignore: 'the head moved' }
@@ -265,4 +281,8 @@ export class Trials<Tx> {
     this.#init.removed(entry, why)
     this.#held.tracker.dropped(entry.key, why)
   }
+}
+
+function isPromise<T extends Check | Verdict>(value: T | Promise<T>): value is Promise<T> {
+  return typeof value === 'object' && 'then' in value
 }
