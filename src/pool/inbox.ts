@@ -10,7 +10,12 @@ import { Turns } from './turns.js'
  * Batches that wait for a verdict: as many transactions as a node checks in some seconds, where they are signed. What is more is ignored:
  * it would be late, and its room in memory is not worth it.
  */
-export const INBOX_LIMITS = { messages: 1_024, bytes: 16 * 1_048_576, messagesPerPeer: 256, bytesPerPeer: 4 * 1_048_576 }
+export const INBOX_LIMITS = {
+  messages: 1_024,
+  bytes: 16 * 1_048_576,
+  messagesPerPeer: 256,
+  bytesPerPeer: 4 * 1_048_576
+}
 /** Transactions that are being checked at once, of all peers; a batch that is larger goes alone. */
 const MAX_CHECKING = 512
 const ID_BYTES = 32

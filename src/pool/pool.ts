@@ -49,8 +49,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
       limits: { txs, bytes, txsPerPeer },
       added: ({ id, bytes }) => {
         // they come by the hundred thousand
-        if (this.listenerCount('add') > 0)
-          this.safeDispatchEvent('add', { detail: { id, size: bytes.length } })
+        if (this.listenerCount('add') > 0) this.safeDispatchEvent('add', { detail: { id, size: bytes.length } })
       },
       removed: ({ id }, why) => this.safeDispatchEvent('remove', { detail: { id, why } })
     })
@@ -64,7 +63,9 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
       check: (list, ids) => this.#chain.checkTxs(list, ids),
       admit: (entries) => this.#admission.admit(entries),
       pass: (batch) => {
-        this.#topic?.publish(batch, { relayed: true }).catch((err) => log('a part of a batch was not sent on - %e', err))
+        this.#topic
+          ?.publish(batch, { relayed: true })
+          .catch((err) => log('a part of a batch was not sent on - %e', err))
       }
     })
   }
@@ -112,7 +113,8 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     this.#topic ??= this.#components.gossip.topic('txs', {
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
       validate: (message) => this.#inbox.judge(message),
-      pending: INBOX_LIMITS
+      pending: INBOX_LIMITS,
+      expected: 10
     })
   }
 
