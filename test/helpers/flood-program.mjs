@@ -42,7 +42,7 @@ function next() {
   n++
   if (kind === 'inadmissible') return tx.encode({ kind: 'fail', key: `f${n}`, value: 'x'.repeat(160), salt: n })
   if (kind === 'invalid') return tx.encode({ kind: 'bad', key: `b${n}`, value: 'x'.repeat(160), salt: n })
-  return tx.encode({ kind: 'set', key: `known ${(n * 7_919) % 1_000}`, value: 'x'.repeat(160), salt: 0 })
+  return tx.encode({ kind: 'set', key: `known ${Math.floor(1_000 * Math.random())}`, value: 'x'.repeat(160), salt: 0 })
 }
 
 let due = 0
