@@ -1,4 +1,4 @@
-import { bytes, struct } from 'blockwire/chain'
+import { bytes } from 'blockwire/chain'
 import { ed25519, signed } from 'blockwire/ed25519'
 import { coin, EASIEST } from 'blockwire/pow'
 
@@ -21,7 +21,14 @@ export function rulesOf(name) {
   const { checkTx: _, checkTxs: __, state: ___, ...headers } = rules
   const plain = { ...headers, genesis: { header: rules.genesis.header } }
   if (name === 'unsigned') {
-    return { ...plain, tx: { canonical: true, encode: (/** @type {Uint8Array} */ tx) => tx, decode: (/** @type {Uint8Array} */ tx) => tx } }
+    return {
+      ...plain,
+      tx: {
+        canonical: true,
+        encode: (/** @type {Uint8Array} */ tx) => tx,
+        decode: (/** @type {Uint8Array} */ tx) => tx
+      }
+    }
   }
   return {
     ...plain,
@@ -44,7 +51,8 @@ export function transactions(name, genesis, count) {
   const senders = Array.from({ length: SENDERS }, (_, i) => ed25519.generate(new Uint8Array(32).fill(i + 1)))
   return Array.from({ length: count }, (_, i) => {
     const bytes = new Uint8Array(name === 'unsigned' ? TX_BYTES : TX_BYTES - 96)
-    for (let at = 0; at < bytes.length; at += 4) new DataView(bytes.buffer).setUint32(at, Math.imul(i + 1, 0x9e3779b1) + at)
+    for (let at = 0; at < bytes.length; at += 4)
+      new DataView(bytes.buffer).setUint32(at, Math.imul(i + 1, 0x9e3779b1) + at)
     new DataView(bytes.buffer).setUint32(0, i)
     if (name === 'unsigned') return bytes
     const { publicKey, secretKey } = senders[i % SENDERS]

@@ -27,7 +27,11 @@ export async function sending({ warm, count, window, step }, send) {
     wake()
   })
   const until = async (/** @type {number} */ wanted) => {
-    while (arrived < wanted) await new Promise((resolve) => void (wake = () => resolve(undefined)))
+    while (arrived < wanted) {
+      await new Promise((resolve) => {
+        wake = () => resolve(undefined)
+      })
+    }
   }
   let begin = process.cpuUsage()
   for (let sent = 0; sent < warm + count; ) {

@@ -1,6 +1,6 @@
+import { Child } from '../child.mjs'
 import { bar, excuse, line, median, QUICK, remark } from '../report.mjs'
 import { interleave } from '../rounds.mjs'
-import { Child } from '../child.mjs'
 
 const READY_MS = 120_000
 const RUN_MS = 120_000

@@ -3,7 +3,7 @@ import { createPublicKey, verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { role, spent, tell } from '../child.mjs'
-import { SENDERS, transactions, TX_BYTES } from './chain.mjs'
+import { SENDERS, TX_BYTES, transactions } from './chain.mjs'
 
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 const GENESIS = new Uint8Array(32)
@@ -25,15 +25,20 @@ if (isMainThread) {
       return new Promise((resolve) => thread.once('message', resolve))
     })
   )
-  await tell({ seconds: ((performance.now() - from) / 1_000) * (config.count / (share * threads.length)), ...spent(begin) })
+  await tell({
+    seconds: ((performance.now() - from) / 1_000) * (config.count / (share * threads.length)),
+    ...spent(begin)
+  })
   await Promise.all(threads.map((thread) => thread.terminate()))
 } else {
   const { txs } = workerData
   const message = new Uint8Array(GENESIS.length + TX_BYTES - 64)
   message.set(GENESIS)
-  const keys = txs.slice(0, SENDERS).map((/** @type {Uint8Array} */ tx) =>
-    createPublicKey({ key: Buffer.concat([SPKI, tx.subarray(0, 32)]), format: 'der', type: 'spki' })
-  )
+  const keys = txs
+    .slice(0, SENDERS)
+    .map((/** @type {Uint8Array} */ tx) =>
+      createPublicKey({ key: Buffer.concat([SPKI, tx.subarray(0, 32)]), format: 'der', type: 'spki' })
+    )
   /** @param {number} count */
   const loop = (count) => {
     for (let i = 0; i < count; i++) {

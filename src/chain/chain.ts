@@ -256,7 +256,7 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   }
 
   /**
-   * Checks a block's transactions on all cores, if its header is good; `check` and `add` of the very same `bytes` then find it done.
+   * Checks a block's transactions on all cores, if its header is good; `check` and `add` then find it done.
    * Undefined when there is nothing to wait for: where the rules have no `checkTxs`, and where all was checked before.
    */
   prepare(bytes: Uint8Array): Promise<unknown> | undefined {

@@ -63,7 +63,9 @@ export function settle<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>):
     if (typeof rules.state.applyTx !== 'function') throw new ConfigError('state.applyTx', 'is not a function')
   }
   if (rules.checkTxs != null && rules.checkTx == null)
-    throw new ConfigError('checkTxs', 'needs checkTx beside it', { fix: 'give the rules a checkTx that answers the same' })
+    throw new ConfigError('checkTxs', 'needs checkTx beside it', {
+      fix: 'give the rules a checkTx that answers the same'
+    })
   const genesis = makeGenesis(rules, params, limits)
   const minimumWork = checkMinimumWork(rules.minimumWork ?? 0n)
   const checkpoints = readCheckpoints(rules.checkpoints ?? {}, genesis.at.hash)

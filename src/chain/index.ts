@@ -72,6 +72,6 @@ export {
 } from './struct.js'
 export { type Table, table } from './table.js'
 export type { Minimum } from './threshold.js'
-export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'
 export type { CheckedTx } from './tx-checks.js'
+export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'
 export type { HeaderWalk } from './walk.js'

@@ -7,42 +7,13 @@ import { splitBlock } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
 import { leafHashes, merkleRoots, rootOfLeaves } from './merkle.js'
+import type { Body, Piece, Place } from './piece.js'
 import type { BaseHeader, Located } from './rules.js'
 import { isPromise } from './state.js'
 import { type CheckedTx, TxChecks, undecodable } from './tx-checks.js'
 import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
-/** A block taken apart. */
-export interface Piece<Header, Tx> {
-  bytes: Uint8Array
-  /** Own copy of the header's bytes: it may outlive the block. */
-  headerBytes: Uint8Array
-  header: Header
-  hash: Uint8Array
-  /** Transactions as they came. */
-  raw: Uint8Array[]
-  /** Their Merkle root, once it is computed. */
-  root: Uint8Array | undefined
-  /** The IDs of its transactions one after the other, once they are known. */
-  leaves?: Uint8Array
-  body: Body<Tx> | undefined
-}
-
-/** What comes of a block's transactions. */
-export interface Body<Tx> {
-  verdict: Verdict
-  /** The body matches the root: a refusal is for ever. */
-  bound: boolean
-  txs: Tx[]
-}
-
-/** Where a header would stand. */
-export interface Place {
-  verdict: Verdict
-  height: number
-  /** Of the header and all before it. */
-  work: bigint
-}
+export type { Body, Piece, Place } from './piece.js'
 
 export interface InspectorInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>
@@ -205,16 +176,17 @@ export class Inspector<Header extends BaseHeader, Tx> {
 
   /**
    * Does what `body` is to find done, where the rules check many transactions on other cores. Undefined when there is nothing to wait
-   * for. For blocks whose headers are known to be good: the work is paid by nobody else.
+   * for. For blocks whose headers are known to be good: the work is paid by nobody else. `remember`: other copies of these bytes find it
+   * done, too.
    */
-  prepare(pieces: Piece<Header, Tx>[]): Promise<unknown> | undefined {
+  prepare(pieces: Piece<Header, Tx>[], remember = false): Promise<unknown> | undefined {
     if (this.#terms.rules.checkTxs == null) return undefined
     const waits: Promise<void>[] = []
     for (const piece of pieces) {
       if (piece.body != null || piece.raw.length === 0 || !this.#rooted(piece)) continue
-      const ids = this.#ids(piece)
+      const ids = this.#ids(piece, remember)
       const settle = (checked: CheckedTx<Tx>[]): void => this.#settle(piece, checked)
-      const checks = this.txs.many(piece.raw, ids, { urgent: true })
+      const checks = this.txs.many(piece.raw, ids, { urgent: true, remember })
       if (isPromise(checks)) waits.push(checks.then(settle))
       else settle(checks)
     }
@@ -242,9 +214,9 @@ export class Inspector<Header extends BaseHeader, Tx> {
     return { verdict: ACCEPT, bound: true, txs }
   }
 
-  /** IDs of its transactions, where some may be remembered. */
-  #ids(piece: Piece<Header, Tx>): Uint8Array[] | undefined {
-    if (this.#terms.rules.checkTx == null || !this.txs.remembers) return undefined
+  /** IDs of its transactions, where some may be remembered, or are to be. */
+  #ids(piece: Piece<Header, Tx>, remember = false): Uint8Array[] | undefined {
+    if (this.#terms.rules.checkTx == null || !(remember || this.txs.remembers)) return undefined
     piece.leaves ??= leafHashes(piece.raw)
     return apart(piece.leaves)
   }

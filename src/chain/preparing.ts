@@ -17,5 +17,5 @@ export function prepareBlock<Header extends BaseHeader, Tx>(
   const { verdict, place, deep } = assess(core, piece)
   if (place == null || deep || (verdict.result !== 'accept' && !isFuture(verdict))) return undefined
   if (core.tree.get(piece.hash) == null && !reaches(place, thresholdOf(core))) return undefined
-  return core.inspector.prepare([piece])
+  return core.inspector.prepare([piece], true)
 }

@@ -1,10 +1,21 @@
 import type { PeerId } from '@libp2p/interface'
-import type { RawGossipsub, RawRpc } from './raw.js'
+import type { Clock } from '../clock.js'
+import { Rate } from '../rate.js'
+import type { RawGossipsub, RawMessage, RawRpc } from './raw.js'
 
 /** For how long what peers send is taken in before the event loop goes round, in ms. */
 const SLICE_MS = 5
 /** Room for all that a peer may send before it sees that we have paused: 16 MiB is the largest window of yamux by default. */
 const READ_BYTES = 17 * 1_048_576
+
+/**
+ * Messages a second of one peer, on average over 5 s, those of urgent topics not counted. gossipsub remembers each for two minutes, at some
+ * 200 B: without it a flood of small ones fills memory. A peer that sends on what a hundred others make in batches sends less.
+ */
+const MESSAGES_PER_SECOND = 2_000
+const RATE_WINDOW_MS = 5_000
+/** Over so many peers those are forgotten that are gone. */
+const MAX_RATES = 512
 
 /** Lets the event loop go round once. */
 function nextTurn(): Promise<void> {
@@ -23,17 +34,20 @@ export class Intake {
   readonly #waiting = { urgent: new Map<string, () => Promise<void>>(), other: new Map<string, () => Promise<void>>() }
   /** Peers that are not read from. */
   readonly #paused = new Set<string>()
+  readonly #rates = new Map<string, Rate>()
   /** Of the present slice, in ms. */
   #spent = 0
   #running = false
 
   constructor(
     private readonly pubsub: RawGossipsub,
-    private readonly isUrgent: (topic: string) => boolean
+    private readonly isUrgent: (topic: string) => boolean,
+    private readonly clock: Clock
   ) {
     const handle = pubsub.handleReceivedRpc.bind(pubsub)
     pubsub.handleReceivedRpc = (peer, rpc) => {
-      const run = (): Promise<void> => this.#measured(handle(peer, rpc))
+      rpc.messages = this.#limited(peer.toString(), rpc.messages)
+      const run = (): Promise<void> => this.#measured(() => handle(peer, rpc))
       return this.#spent < SLICE_MS && this.#idle ? run() : this.#wait(peer, rpc, run)
     }
   }
@@ -53,11 +67,27 @@ export class Intake {
     return this.waiting === 0
   }
 
-  async #measured(work: Promise<void>): Promise<void> {
+  /** What is over the rate is not seen at all, so that it may still come from somebody else. */
+  #limited(peer: string, messages: RawMessage[]): RawMessage[] {
+    if (messages.length === 0) return messages
+    const now = this.clock.now()
+    let rate = this.#rates.get(peer)
+    if (rate == null) {
+      if (this.#rates.size >= MAX_RATES) {
+        for (const id of this.#rates.keys()) if (!this.pubsub.streamsInbound.has(id)) this.#rates.delete(id)
+      }
+      rate = new Rate(MESSAGES_PER_SECOND, RATE_WINDOW_MS, now)
+      this.#rates.set(peer, rate)
+    }
+    const within = rate
+    return messages.filter(({ topic }) => this.isUrgent(topic) || within.take(now))
+  }
+
+  async #measured(work: () => Promise<void>): Promise<void> {
     const from = performance.now()
     if (!this.#running) void this.#run()
     try {
-      await work
+      await work()
     } finally {
       this.#spent += performance.now() - from
     }
@@ -116,7 +146,11 @@ export class Intake {
     for (const peer of this.#paused) {
       if (this.#waiting.urgent.has(peer) || this.#waiting.other.has(peer)) continue
       this.#paused.delete(peer)
-      this.pubsub.streamsInbound.get(peer)?.rawStream.resume()
+      try {
+        this.pubsub.streamsInbound.get(peer)?.rawStream.resume()
+      } catch {
+        // it tells the other end that it may send, which fails where the connection is gone
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { GossipSub } from '@libp2p/gossipsub'
+import type { TopicScoreParams } from '@libp2p/gossipsub/score'
 import type { PeerId, Startable, Stream } from '@libp2p/interface'
 import type { Uint8ArrayList } from 'uint8arraylist'
 
@@ -45,7 +46,9 @@ export interface RawGossipsub extends GossipSub, Startable {
   readonly gossip: Map<string, RawHave[]>
   /** What it remembers of messages, those included that wait for their verdict. */
   readonly mcache: RawCache
+  readonly score: { readonly params: { readonly topics: Record<string, TopicScoreParams> } }
   isStarted(): boolean
+  getScore(peer: string): number
   publish(topic: string, data: Uint8Array, options?: { floodPublish?: boolean }): Promise<{ recipients: PeerId[] }>
   getMeshPeers(topic: string): string[]
   reportMessageValidationResult(messageId: string, source: string, result: string): void
@@ -65,6 +68,7 @@ const USED = [
   'handleReceivedRpc',
   'onPeerDisconnected',
   'getMeshPeers',
+  'getScore',
   'reportMessageValidationResult'
 ] as const
 
@@ -76,6 +80,7 @@ export function raw(pubsub: GossipSub): RawGossipsub {
     if (!(inner[map] instanceof Map)) missing.push(map)
   }
   if (!(inner.mcache?.msgs instanceof Map) || typeof inner.mcache.put !== 'function') missing.push('mcache')
+  if (typeof inner.score?.params?.topics !== 'object') missing.push('score.params')
   if (missing.length > 0) throw new Error(`this release of gossipsub has no ${missing.join(', ')}`)
   return inner
 }

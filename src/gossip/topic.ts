@@ -27,6 +27,8 @@ export interface TopicOptions {
    * @default every message is accepted
    */
   validate?(message: TopicMessage, options: { signal: AbortSignal }): Verdict | Promise<Verdict>
+  /** Messages a second that the whole network is expected to send: gossipsub's score parameters follow from it. @default 1 */
+  expected?: number
   /** How much may wait for a verdict, where it is to be less than `validate` says. */
   pending?: Partial<PendingLimits>
   /** When links are full, topics of higher priority are sent first. Blocks have 10, transactions 0. @default 0 */
@@ -69,6 +71,7 @@ export interface TopicHost {
 export class GossipTopic extends TypedEventEmitter<TopicEvents> implements Topic {
   readonly priority: number
   readonly maxBytes: number
+  readonly expected: number
   readonly #validate: TopicOptions['validate']
   readonly #host: TopicHost
   readonly #pending: Pending
@@ -85,6 +88,7 @@ export class GossipTopic extends TypedEventEmitter<TopicEvents> implements Topic
     }
     this.maxBytes = options.maxBytes
     this.priority = options.priority ?? 0
+    this.expected = options.expected ?? 1
     this.#validate = options.validate
     this.#pending = new Pending({ ...PENDING_LIMITS, ...options.pending })
     this.#host = host

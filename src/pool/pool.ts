@@ -172,7 +172,8 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     this.#topic ??= this.#components.gossip.topic('txs', {
       maxBytes: Math.max(BATCH_BYTES, entryBytes(new Uint8Array(this.#chain.limits.txBytes))),
       validate: (message) => this.#inbox.judge(message),
-      pending: INBOX_LIMITS
+      pending: INBOX_LIMITS,
+      expected: 10
     })
     if (!this.#restored) await restore(this.#journal, this.#chain, this.#admission)
     this.#restored = true
