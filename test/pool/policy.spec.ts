@@ -159,13 +159,12 @@ describe('a full pool', () => {
   })
 
   it('tries our own on the state without what it has evicted', async () => {
-    const a = await bench({ txs: 1 })
-    await a.receive([tx('name', 1, 'once')])
-    await a.own(tx('other', 2))
-    expect(a.order()).toEqual(['other'])
-    await a.mine([tx('other', 2)])
-    await settled(a)
-    await a.own(tx('name', 0, 'once'))
+    const a = await bench({ txs: 2 })
+    await a.receive([tx('name', 1, 'once'), tx('high', 9)])
+    await a.own(tx('mine', 5))
+    // the state that it was tried on had the name
+    await a.own(tx('name', 20, 'once'))
+    expect(a.order()).toEqual(['name', 'mine'])
   })
 
   it('stays within its limits when a reorganisation gives back more than there is room for', async () => {
