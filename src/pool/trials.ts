@@ -38,8 +38,8 @@ interface Change<Tx> {
 }
 
 /**
- * Tries transactions on the state at head plus what is pooled, and keeps what passes. Its methods must not overlap: they run in the pool's
- * queue, but for `remove`.
+ * Tries transactions on the state at head plus what is pooled, and keeps what passes. Its methods must not overlap: all but `start`, `stop` and
+ * `forget` run in the pool's queue.
  */
 export class Trials<Tx> {
   readonly #init: TrialsInit<Tx>
