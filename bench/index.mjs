@@ -13,6 +13,10 @@ const BENCHES = {
   sync: {
     about: 'blocks a second that a new node downloads, checks and stores',
     load: () => import('./sync/index.mjs')
+  },
+  txs: {
+    about: 'transactions a second from one process into the pool of another',
+    load: () => import('./txs/index.mjs')
   }
 }
 

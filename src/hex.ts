@@ -19,6 +19,17 @@ export function toHex(bytes: Uint8Array): string {
   return new TextDecoder().decode(codes)
 }
 
+/** Of pieces of `size` bytes that stand one after the other: the same for each. */
+export function toHexes(bytes: Uint8Array, size: number): string[] {
+  const texts: string[] = []
+  const { Buffer } = globalThis
+  const whole = Buffer?.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let at = 0; at < bytes.length; at += size) {
+    texts.push(whole == null ? toHex(bytes.subarray(at, at + size)) : whole.toString('hex', at, at + size))
+  }
+  return texts
+}
+
 /**
  * Bytes of hex, of either case.
  * @throws RangeError for an odd length or anything but hex digits.

@@ -113,3 +113,31 @@ describe('docs/light.md', () => {
     }
   }, 70_000)
 })
+
+describe('docs/pool.md', () => {
+  it('shows code that runs as it stands', async () => {
+    const page = await readFile(new URL('docs/pool.md', root), 'utf8')
+    const fences = [...page.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code)
+    expect(fences).toHaveLength(2)
+    const program = [
+      "import { createNode } from 'blockwire'",
+      "import { testRules } from 'blockwire/testing'",
+      'const when = (parent) => parent.header.time + 10',
+      'const seal = ({ header }) => ({ header: { ...header, nonce: 0, weight: 1, bad: 0 } })',
+      'const node = await createNode({ rules: testRules(), produce: { when, seal } })',
+      "const tx = { kind: 'set', key: 'k', value: 'x', salt: 0 }",
+      fences[0],
+      'console.log(handle.status().state)',
+      `{ ${fences[1]} console.log(rules.pool.fee({ fee: 7n })) }`,
+      'await node.stop()'
+    ]
+    const file = new URL('dist/pool-page.mjs', root)
+    await writeFile(file, program.join('\n'))
+    try {
+      const run = await promisify(execFile)(process.execPath, [file.pathname], { timeout: 60_000 })
+      expect(run).toEqual({ stdout: 'included\n7n\n', stderr: '' })
+    } finally {
+      await rm(file)
+    }
+  }, 70_000)
+})

@@ -23,6 +23,7 @@ export async function host(listen, more) {
   const gossip = gossipsubOptions({
     given: {},
     maxMessageBytes: 1 << 20,
+    preset: 'public',
     score: () => 0,
     filter: (_, data) => data
   })

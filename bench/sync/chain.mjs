@@ -37,7 +37,7 @@ export const KINDS = {
 export function rulesOf(name) {
   const rules = coin({ network: `bench-${name.toLowerCase()}`, blockTime: BLOCK_MS, powLimit: EASIEST })
   if (name === 'coin') return rules
-  const { checkTx: _, state: __, ...headers } = rules
+  const { checkTx: _, checkTxs: __, state: ___, ...headers } = rules
   /** @type {import('blockwire/chain').Rules<import('blockwire/pow').CoinHeader, Uint8Array>} */
   const plain = {
     ...headers,

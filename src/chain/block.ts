@@ -1,6 +1,6 @@
-import { viewsOf } from '../lanes.js'
+import { apart, viewsOf } from '../lanes.js'
 import { MalformedBytesError, Reader, TooLargeBytesError, varintLength, Writer } from './cursor.js'
-import { leafHash } from './merkle.js'
+import { leafHash, leafHashes } from './merkle.js'
 import type { Limits } from './rules.js'
 
 /** `varint(length) header *( varint(length) tx )`, the bytes in which a block is stored, sent and counted. */
@@ -57,6 +57,11 @@ export function beginsWith(block: Uint8Array, header: Uint8Array): boolean {
 /** ID of a transaction: its Merkle leaf. */
 export function txId(tx: Uint8Array): Uint8Array {
   return leafHash(tx)
+}
+
+/** IDs of many transactions, hashed side by side: views of one buffer, so copy those that are kept alone. */
+export function txIds(txs: Uint8Array[]): Uint8Array[] {
+  return apart(leafHashes(txs))
 }
 
 function skip(reader: Reader, what: string, limit: number, spans: number[]): void {

@@ -3,7 +3,7 @@ import { TypedEventEmitter } from 'main-event'
 import { HeadersOnlyError } from '../errors.js'
 import { equalBytes } from '../hex.js'
 import { ancestorsOf } from './ancestors.js'
-import { txId } from './block.js'
+import { txId, txIds } from './block.js'
 import type { ChainInit } from './chain-init.js'
 import { Core } from './core.js'
 import { checkDatabase, memory } from './database.js'
@@ -17,6 +17,7 @@ import { addHeaders, type HeadersResult } from './headers.js'
 import { type AddOptions, Importer, type ImportResult } from './import.js'
 import { WaitingLine } from './line.js'
 import { openStore } from './opening.js'
+import { prepareBlock } from './preparing.js'
 import { makeScratch, type Proposed, type ProposeOptions, propose, type Scratch } from './propose.js'
 import { blocksOf, bodyOf, branchTo, hashAt, headersOf, locatorFrom, readState, statusAt } from './reading.js'
 import { CLOSED, guarded, reorganise } from './reorg.js'
@@ -26,6 +27,7 @@ import { acceptSplit, type Split, settleLive, splitOf } from './split.js'
 import { type Checked, checkBlock } from './standing.js'
 import { Store } from './store.js'
 import { type Minimum, minimumOf, thresholdOf } from './threshold.js'
+import type { CheckedTx } from './tx-checks.js'
 import { indexedAt } from './tx-index.js'
 import type { Verdict } from './verdict.js'
 import { waitFor } from './wait.js'
@@ -239,6 +241,27 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** Size, encoding and `checkTx` of a transaction, and its ID. */
   checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx } {
     return { ...this.#core.inspector.tx(bytes), id: txId(bytes) }
+  }
+
+  /**
+   * `checkTx` for many, of which `ids` are the IDs: a promise only where the rules' `checkTxs` takes time. Those that pass are remembered
+   * (the last 32,768), and need no check again when they come in a block. `trusted`: the caller has made them, or checked them itself; then
+   * only their encoding is looked at.
+   */
+  checkTxs(
+    list: Uint8Array[],
+    ids: Uint8Array[] = txIds(list),
+    { trusted = false }: { trusted?: boolean } = {}
+  ): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]> {
+    return this.#core.inspector.txs.many(list, ids, { remember: true, trusted })
+  }
+
+  /**
+   * Checks a block's transactions on all cores, if its header is good; `check` and `add` then find it done.
+   * Undefined when there is nothing to wait for: where the rules have no `checkTxs`, and where all was checked before.
+   */
+  prepare(bytes: Uint8Array): Promise<unknown> | undefined {
+    return prepareBlock(this.#core, bytes)
   }
 
   /**

@@ -62,6 +62,10 @@ export function settle<Header extends BaseHeader, Tx>(rules: Rules<Header, Tx>):
     integer('state.version', rules.state.version ?? 1, 0, Number.MAX_SAFE_INTEGER)
     if (typeof rules.state.applyTx !== 'function') throw new ConfigError('state.applyTx', 'is not a function')
   }
+  if (rules.checkTxs != null && rules.checkTx == null)
+    throw new ConfigError('checkTxs', 'needs checkTx beside it', {
+      fix: 'give the rules a checkTx that answers the same'
+    })
   const genesis = makeGenesis(rules, params, limits)
   const minimumWork = checkMinimumWork(rules.minimumWork ?? 0n)
   const checkpoints = readCheckpoints(rules.checkpoints ?? {}, genesis.at.hash)

@@ -66,6 +66,8 @@ export class Importer<Header extends BaseHeader, Tx> {
       // where it is followed after all it is an ordinary one now
       return core.tree.get(piece.hash)?.deep === false ? this.add(bytes, own) : ignore('too-deep')
     }
+    const preparing = core.inspector.prepare([piece])
+    if (preparing != null) await preparing
     const body = core.inspector.body(piece)
     if (future && body.verdict.result === 'accept') {
       this.#waiting.park(keyOf(piece.hash), bytes, piece.header.time)
@@ -189,6 +191,9 @@ export class Importer<Header extends BaseHeader, Tx> {
         if (n === from + opened.length) {
           from = n
           opened = this.#open(blocks, n, top)
+          const known = opened.filter((piece) => 'hash' in piece && core.tree.get(piece.hash) != null)
+          const preparing = core.inspector.prepare(known as Piece<Header, Tx>[])
+          if (preparing != null) await preparing
         }
         const done = this.#append(advance, opened[n - from]!, top, fresh)
         if (!(isPromise(done) ? await done : done)) {

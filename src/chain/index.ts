@@ -12,7 +12,7 @@
 
 export { sha256 } from '../hash.js'
 export { compareBytes, equalBytes, fromHex, toHex } from '../hex.js'
-export { beginsWith, encodeBlock, splitBlock, txId } from './block.js'
+export { beginsWith, encodeBlock, splitBlock, txId, txIds } from './block.js'
 export { Chain } from './chain.js'
 export type { ChainInit, FreezeOptions } from './chain-init.js'
 export { Reader, varintLength, Writer } from './cursor.js'
@@ -23,7 +23,7 @@ export type { FileName, FreezerFiles } from './freezer.js'
 export { genesisHash } from './genesis.js'
 export type { HeadersResult } from './headers.js'
 export type { AddOptions, ImportResult } from './import.js'
-export { leafHash, merkleRoot, nodeHash } from './merkle.js'
+export { leafHash, leafHashes, merkleRoot, nodeHash } from './merkle.js'
 export {
   type Producer,
   type ProducerComponents,
@@ -42,6 +42,7 @@ export type {
   HeaderHash,
   Limits,
   Located,
+  PoolRules,
   ReadableState,
   Rules,
   StateDb,
@@ -73,5 +74,6 @@ export {
 } from './struct.js'
 export { type Table, table } from './table.js'
 export type { Minimum } from './threshold.js'
+export type { CheckedTx } from './tx-checks.js'
 export { ACCEPT, type Check, type IgnoreReason, ignore, type RejectReason, reject, type Verdict } from './verdict.js'
 export type { HeaderWalk } from './walk.js'

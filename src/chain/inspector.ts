@@ -1,61 +1,20 @@
 import type { Clock } from '../clock.js'
 import { sha256 } from '../hash.js'
 import { equalBytes, toHex } from '../hex.js'
-import { apart, sha256Many, viewsOf } from '../lanes.js'
+import { apart, sha256Many } from '../lanes.js'
 import { ancestorsOf } from './ancestors.js'
 import { spansOf } from './block.js'
 import type { Entry } from './entry.js'
 import { MAX_WORK, type Terms } from './genesis.js'
-import { merkleRoots } from './merkle.js'
+import { leafHashes, merkleRoots, rootOfLeaves } from './merkle.js'
+import { type Body, Piece, type Place } from './piece.js'
 import type { BaseHeader, Located } from './rules.js'
+import { isPromise } from './state.js'
 import { opaque } from './struct.js'
-import { ACCEPT, type Check, ignore, reject, type Verdict } from './verdict.js'
+import { type CheckedTx, TxChecks, undecodable } from './tx-checks.js'
+import { ACCEPT, ignore, reject, type Verdict } from './verdict.js'
 
-/** A block taken apart. */
-export class Piece<Header, Tx> {
-  /** Merkle root of the transactions, once it is computed. */
-  root: Uint8Array | undefined
-  body: Body<Tx> | undefined
-  #raw: Uint8Array[] | undefined
-
-  constructor(
-    readonly bytes: Uint8Array,
-    /** Where its parts lie, see `spansOf`. */
-    readonly spans: number[],
-    /** Own copy of the header's bytes: it may outlive the block. */
-    readonly headerBytes: Uint8Array,
-    readonly header: Header,
-    readonly hash: Uint8Array
-  ) {}
-
-  /** Transactions. */
-  get count(): number {
-    return this.spans.length / 2 - 1
-  }
-
-  /** Transactions as they came. Views are made when they are asked for: of a large block there are hundreds. */
-  get raw(): Uint8Array[] {
-    this.#raw ??= viewsOf(this)
-    return this.#raw
-  }
-}
-
-/** What comes of a block's transactions. */
-export interface Body<Tx> {
-  verdict: Verdict
-  /** The body matches the root: a refusal is for ever. */
-  bound: boolean
-  /** Where there is a state to which they are applied. */
-  txs: Tx[]
-}
-
-/** Where a header would stand. */
-export interface Place {
-  verdict: Verdict
-  height: number
-  /** Of the header and all before it. */
-  work: bigint
-}
+export type { Body, Piece, Place } from './piece.js'
 
 export interface InspectorInit<Header extends BaseHeader, Tx> {
   terms: Terms<Header, Tx>
@@ -75,10 +34,12 @@ export class Inspector<Header extends BaseHeader, Tx> {
   readonly #init: InspectorInit<Header, Tx>
   readonly #pieces = new WeakMap<Uint8Array, Piece<Header, Tx>>()
   readonly #times = new Float64Array(MEDIAN)
+  readonly txs: TxChecks<Header, Tx>
 
   constructor(init: InspectorInit<Header, Tx>) {
     this.#init = init
     this.#terms = init.terms
+    this.txs = new TxChecks(init.terms, init.threw)
   }
 
   /** Takes a block apart: sizes, encoding of the header, hash. */
@@ -210,45 +171,69 @@ export class Inspector<Header extends BaseHeader, Tx> {
     return piece.body
   }
 
+  /**
+   * Does what `body` is to find done, where the rules check many transactions on other cores. Undefined when there is nothing to wait
+   * for. For blocks whose headers are known to be good: the work is paid by nobody else. `remember`: other copies of these bytes find it
+   * done, too.
+   */
+  prepare(pieces: Piece<Header, Tx>[], remember = false): Promise<unknown> | undefined {
+    if (this.#terms.rules.checkTxs == null) return undefined
+    const waits: Promise<void>[] = []
+    for (const piece of pieces) {
+      if (piece.body != null || piece.raw.length === 0 || !this.#rooted(piece)) continue
+      const ids = this.#ids(piece, remember)
+      const settle = (checked: CheckedTx<Tx>[]): void => this.#settle(piece, checked)
+      const checks = this.txs.many(piece.raw, ids, { urgent: true, remember })
+      if (isPromise(checks)) waits.push(checks.then(settle))
+      else settle(checks)
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits)
+  }
+
+  #settle(piece: Piece<Header, Tx>, checked: CheckedTx<Tx>[]): void {
+    const wrong = checked.findIndex(({ verdict }) => verdict.result !== 'accept')
+    if (wrong < 0) piece.body = { verdict: ACCEPT, bound: true, txs: checked.map(({ tx }) => tx as Tx) }
+    else if (checked[wrong]!.verdict.result === 'reject') {
+      piece.body = { verdict: inBlock(checked[wrong]!.verdict, wrong), bound: true, txs: [] }
+    }
+  }
+
   #body(piece: Piece<Header, Tx>): Body<Tx> {
-    piece.root ??= merkleRoots([piece])[0]!
-    if (!equalBytes(piece.root, piece.header.root))
+    if (!this.#rooted(piece))
       return { verdict: reject('root', 'the transactions have another Merkle root'), bound: false, txs: [] }
     const { tx: codec, checkTx, state } = this.#terms.rules
     const txs: Tx[] = []
     // whatever its bytes are, there is nothing that could be wrong with a transaction
     if (isOpaque(codec) && checkTx == null && state == null) return { verdict: ACCEPT, bound: true, txs }
+    const ids = this.#ids(piece)
     for (let i = 0; i < piece.raw.length; i++) {
-      const { verdict, tx } = this.tx(piece.raw[i]!)
+      const { verdict, tx } = this.txs.inBlock(piece.raw[i]!, ids?.[i])
       if (verdict.result !== 'accept') return { verdict: inBlock(verdict, i), bound: true, txs: [] }
       if (state != null) txs.push(tx as Tx)
     }
     return { verdict: ACCEPT, bound: true, txs }
   }
 
+  /** IDs of its transactions, where some may be remembered, or are to be. */
+  #ids(piece: Piece<Header, Tx>, remember = false): Uint8Array[] | undefined {
+    if (this.#terms.rules.checkTx == null || !(remember || this.txs.remembers)) return undefined
+    piece.leaves ??= leafHashes(piece.raw)
+    return apart(piece.leaves)
+  }
+
+  /** Do its transactions hash to what the header says? */
+  #rooted(piece: Piece<Header, Tx>): boolean {
+    if (piece.root == null) {
+      // where transactions are checked their IDs are wanted as well
+      if (this.#terms.rules.checkTx != null) piece.leaves ??= leafHashes(piece.raw)
+      piece.root = piece.leaves == null ? merkleRoots([piece])[0]! : rootOfLeaves(piece.leaves)
+    }
+    return equalBytes(piece.root, piece.header.root)
+  }
+
   /** Decodes and checks one transaction. */
-  tx(bytes: Uint8Array): { verdict: Verdict; tx?: Tx } {
-    const { rules, limits, genesis } = this.#terms
-    if (bytes.length > limits.txBytes)
-      return { verdict: reject('too-large', `transaction of ${bytes.length} bytes, over ${limits.txBytes}`) }
-    if (bytes.length === 0) return { verdict: reject('malformed', 'a transaction of no bytes') }
-    let tx: Tx
-    try {
-      tx = rules.tx.decode(bytes)
-      if (rules.tx.canonical !== true && !equalBytes(rules.tx.encode(tx), bytes))
-        return { verdict: reject('malformed', 'the transaction encodes to other bytes') }
-    } catch (err) {
-      return { verdict: undecodable(err) }
-    }
-    if (rules.checkTx == null) return { verdict: ACCEPT, tx }
-    try {
-      const check: Check = rules.checkTx(tx, genesis.at.hash)
-      if (check === true) return { verdict: ACCEPT, tx }
-      return { verdict: 'reject' in check ? reject('tx', check.reject) : ignore('rule', check.ignore) }
-    } catch (err) {
-      this.#init.threw('checkTx', err)
-      return { verdict: ignore('error', 'rules.checkTx threw') }
-    }
+  tx(bytes: Uint8Array): CheckedTx<Tx> {
+    return this.txs.one(bytes)
   }
 
   /** Takes a stored block apart again. Undefined when it is damaged. */
@@ -291,14 +276,6 @@ export interface Named<Header> {
 
 function isOpaque(codec: unknown): boolean {
   return codec === opaque
-}
-
-function undecodable(err: unknown): Verdict {
-  const message = err instanceof Error ? err.message : String(err)
-  return reject(
-    err instanceof Error && err.name === 'TooLargeBytesError' ? 'too-large' : 'malformed',
-    message.slice(0, 200)
-  )
 }
 
 function inBlock(verdict: Verdict, index: number): Verdict {

@@ -1,8 +1,9 @@
 import { sha256 } from '../hash.js'
-import { type Opened, rootOf, rootsOf } from '../lanes.js'
+import { type Opened, rootOf, rootsOf, sha256Many } from '../lanes.js'
 
 const HASH_BYTES = 32
 /** Of RFC 6962: what tells leaves from nodes. */
+const LEAF = 0
 const EMPTY_ROOT = sha256(new Uint8Array(0))
 /** Of leaves up to this size no copy is made anew. */
 const scratch = new Uint8Array(4_097)
@@ -21,6 +22,11 @@ export function leafHash(bytes: Uint8Array): Uint8Array {
   return sha256(scratch.subarray(0, length))
 }
 
+/** The same of many, one after the other, hashed side by side. */
+export function leafHashes(list: Uint8Array[]): Uint8Array {
+  return sha256Many(list, LEAF)
+}
+
 /** SHA-256(0x01 ‖ left ‖ right). Both are 32 bytes. */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   pair.set(left, 1)
@@ -33,10 +39,14 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
  * partner moves up as it is, so no two lists share a root. Of none: SHA-256 of the empty string.
  */
 export function merkleRoot(leaves: Uint8Array[]): Uint8Array {
-  if (leaves.length === 0) return EMPTY_ROOT.slice()
   const hashes = new Uint8Array(HASH_BYTES * leaves.length)
   for (const [i, leaf] of leaves.entries()) hashes.set(leaf, HASH_BYTES * i)
-  return rootOf(hashes)
+  return rootOfLeaves(hashes)
+}
+
+/** The same over leaf hashes that stand one after the other. */
+export function rootOfLeaves(hashes: Uint8Array): Uint8Array {
+  return hashes.length === 0 ? EMPTY_ROOT.slice() : rootOf(hashes)
 }
 
 /** Roots over the transactions of several blocks, their leaves hashed side by side. */

@@ -11,7 +11,7 @@ import { bytesKey, TABLE } from './layout.js'
 import type { WaitingLine } from './line.js'
 import { merkleRoot } from './merkle.js'
 import type { Ancestors, BaseHeader, BlockContext, Located, ReadableState } from './rules.js'
-import { Overlay } from './state.js'
+import { isPromise, Overlay } from './state.js'
 import type { Check, Verdict } from './verdict.js'
 
 export interface ProposeOptions<Header extends BaseHeader, Tx> {
@@ -71,9 +71,10 @@ export interface Scratch<Tx> {
   readonly state: ReadableState
   /**
    * May this come next? Runs `state.admit`, then `applyTx`; what is refused leaves no trace. Calls run one at a time. A rule that throws
-   * answers `{ ignore }`, and so does a scratch whose head is no longer the chain's.
+   * answers `{ ignore }`, and so does a scratch whose head is no longer the chain's. A promise only where a rule waits or another call is
+   * still under way: they come by the hundred thousand.
    */
-  admit(tx: Tx, bytes: Uint8Array): Promise<Check>
+  admit(tx: Tx, bytes: Uint8Array): Check | Promise<Check>
 }
 
 /** A draft, and what makes a block of it. */
@@ -119,16 +120,19 @@ async function build<Header extends BaseHeader, Tx>(
     varintLength(limits.headerBytes)
   for (const bytes of encode(prefix)) left -= sizeOf(bytes)
   const txs: Uint8Array[] = []
+  const ids: Uint8Array[] = []
   for (const bytes of options.txs ?? []) {
     if (sizeOf(bytes) > left) continue
-    const { verdict, tx } = inspector.tx(bytes)
+    const id = txId(bytes)
+    // most come from the pool, where they were checked
+    const { verdict, tx } = inspector.txs.inBlock(bytes, id)
     if (verdict.result !== 'accept') continue
     if (state != null && (await run('state.applyTx', () => state.applyTx(tx as Tx, ctx, overlay))) !== true) continue
     txs.push(bytes)
+    ids.push(id)
     left -= sizeOf(bytes)
   }
   if (state?.end != null) must('state.end', await run('state.end', () => state.end!(ctx, overlay)))
-  const ids = txs.map(txId)
   const rootWith = (first: Tx[]): Uint8Array => merkleRoot([...encode(first).map(txId), ...ids])
   const root = rootWith(prefix)
   const minTime = inspector.median(parent) + 1
@@ -206,24 +210,34 @@ export function makeScratch<Header extends BaseHeader, Tx>(core: Core<Header, Tx
   const overlay = stateOver(core)
   const ctx: BlockContext<Header> = { height: entry.at.height + 1, parent: entry.at }
   const { state } = core.terms.rules
-  let last: Promise<unknown> = Promise.resolve()
-  const admit = async (tx: Tx): Promise<Check> => {
+  let last: Promise<unknown> | undefined
+  const settle = (outcome: Outcome): Check => {
+    if (outcome === true) return true
+    overlay.rollback(0)
+    return 'threw' in outcome ? { ignore: `rules.${outcome.rule} threw: ${String(outcome.threw)}` } : outcome
+  }
+  const admit = (tx: Tx): Check | Promise<Check> => {
     if (core.tree.head !== entry) return { ignore: 'the head moved' }
     if (state == null) return true
     // only this transaction can be taken back
     overlay.begin()
-    let outcome: Outcome = state.admit == null ? true : await attempt(() => state.admit!(tx, overlay), 'state.admit')
-    if (outcome === true) outcome = await attempt(() => state.applyTx(tx, ctx, overlay), 'state.applyTx')
-    if (outcome === true) return true
-    overlay.rollback(0)
-    return 'threw' in outcome ? { ignore: `rules.${outcome.rule} threw: ${String(outcome.threw)}` } : outcome
+    const apply = (outcome: Outcome): Outcome | Promise<Outcome> =>
+      outcome === true ? attempt(() => state.applyTx(tx, ctx, overlay), 'state.applyTx') : outcome
+    const admitted = state.admit == null ? true : attempt(() => state.admit!(tx, overlay), 'state.admit')
+    const applied = isPromise(admitted) ? admitted.then(apply) : apply(admitted)
+    return isPromise(applied) ? applied.then(settle) : settle(applied)
   }
   return {
     head: entry.at,
     state: { get: (key) => overlay.get(key) },
     admit(tx) {
-      const result = last.then(() => admit(tx))
-      last = result.catch(() => {})
+      const result = last == null ? admit(tx) : last.then(() => admit(tx))
+      if (!isPromise(result)) return result
+      const done = (): void => {
+        if (last === waiting) last = undefined
+      }
+      const waiting: Promise<unknown> = result.then(done, done)
+      last = waiting
       return result
     }
   }

@@ -1,6 +1,7 @@
 import { ed25519 as noble } from '@noble/curves/ed25519.js'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { equalBytes } from '../hex.js'
+import type { SignedMessage } from './chunk.js'
 import type { KeyPair } from './ed25519.js'
 import { isSound } from './point.js'
 
@@ -34,6 +35,47 @@ export const ed25519 = {
     } catch {
       return false
     }
+  },
+
+  /** By WebCrypto, which works beside the page, where that has Ed25519; else here, in slices. */
+  async verifyMany(list: SignedMessage[], _options: { urgent?: boolean } = {}): Promise<boolean[]> {
+    const answers: boolean[] = []
+    let since = performance.now()
+    for (let at = 0; at < list.length; at += AT_ONCE) {
+      const part = list.slice(at, at + AT_ONCE)
+      const given = await Promise.all(part.map((each) => webVerify(each)))
+      for (const [i, { signature, message, publicKey }] of part.entries()) {
+        answers.push(given[i] ?? ed25519.verify(signature, message, publicKey))
+        if (performance.now() - since < SLICE_MS) continue
+        await new Promise((resolve) => setTimeout(resolve, 0))
+        since = performance.now()
+      }
+    }
+    return answers
+  }
+}
+
+/** Signatures that WebCrypto is given at once. */
+const AT_ONCE = 32
+/** How long to verify here before the page has its turn. */
+const SLICE_MS = 8
+
+/**
+ * The same verdict by WebCrypto, whose specification (Secure Curves) wants the equation without the cofactor; what else differs between
+ * engines is looked at before. Undefined where it has no Ed25519.
+ */
+async function webVerify({ signature, message, publicKey }: SignedMessage): Promise<boolean | undefined> {
+  if (signature.length !== 64 || publicKey.length !== 32) return false
+  const r = signature.subarray(0, 32)
+  if (!isSound(publicKey) || !isSound(r) || littleEndian(signature.subarray(32)) >= Point.Fn.ORDER) return false
+  const { subtle } = globalThis.crypto ?? {}
+  if (subtle == null) return undefined
+  try {
+    const key = await subtle.importKey('raw', publicKey.slice(), 'Ed25519', false, ['verify'])
+    return await subtle.verify('Ed25519', key, signature.slice(), message.slice())
+  } catch {
+    // no Ed25519 there, or a key that is no point: `verify` tells
+    return undefined
   }
 }
 

@@ -7,5 +7,6 @@
  * ed25519.verify(ed25519.sign(message, secretKey), message, publicKey) // true
  * ```
  */
+export type { SignedMessage } from './chunk.js'
 export { ed25519, type KeyPair } from './ed25519.js'
 export { type Signed, signed, type WithSignature } from './signed.js'

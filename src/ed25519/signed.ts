@@ -14,9 +14,17 @@ export interface Signed<T> extends Layout<WithSignature<T>> {
   sign(value: T, secretKey: Uint8Array, context?: Uint8Array): WithSignature<T>
   /** Was it signed by this key, in this context? Answers as rules do; no key, or one that is none, is a wrong signature. */
   verify(value: WithSignature<T>, publicKey: Uint8Array | undefined, context?: Uint8Array): Check
+  /** The same for many, on all cores: what `Rules.checkTxs` wants. `keyOf` says by which key each should be signed. */
+  verifyMany(
+    values: WithSignature<T>[],
+    keyOf: (value: WithSignature<T>) => Uint8Array | undefined,
+    context?: Uint8Array,
+    options?: { urgent?: boolean }
+  ): Promise<Check[]>
 }
 
 const NO_CONTEXT = new Uint8Array()
+const WRONG: Check = { reject: 'wrong signature' }
 
 /**
  * A struct with a last field `signature`, for headers and transactions. Where one key signs structs of several kinds, their messages
@@ -24,7 +32,12 @@ const NO_CONTEXT = new Uint8Array()
  *
  * ```ts
  * const transfer = signed({ from: bytes(32), to: bytes(32), amount: u64, seq: u53 })
- * const rules = { checkTx: (tx, genesis) => transfer.verify(tx, tx.from, genesis), tx: transfer, ... }
+ * const rules = {
+ *   tx: transfer,
+ *   checkTx: (tx, genesis) => transfer.verify(tx, tx.from, genesis),
+ *   checkTxs: (txs, genesis, options) => transfer.verifyMany(txs, ({ from }) => from, genesis, options),
+ *   ...
+ * }
  * ```
  */
 export function signed<F extends Fields & { signature?: never }>(fields: F): Signed<StructOf<F>> {
@@ -45,7 +58,15 @@ export function signed<F extends Fields & { signature?: never }>(fields: F): Sig
     }),
     verify(value, publicKey, context = NO_CONTEXT) {
       const good = publicKey != null && ed25519.verify(value.signature, message(value, context), publicKey)
-      return good || { reject: 'wrong signature' }
+      return good || WRONG
+    },
+    async verifyMany(values, keyOf, context = NO_CONTEXT, options = {}) {
+      const list = values.map((value) => ({
+        signature: value.signature,
+        message: message(value, context),
+        publicKey: keyOf(value) ?? NO_CONTEXT
+      }))
+      return (await ed25519.verifyMany(list, options)).map((good) => good || WRONG)
     }
   }
 }

@@ -25,6 +25,8 @@ export interface BlocksChain {
   readonly limits: Required<Limits>
   readonly head: Located<BaseHeader>
   check(bytes: Uint8Array): { verdict: Verdict; hash?: Uint8Array; header?: BaseHeader }
+  /** Checks its transactions on all cores, so that `check` need not. Undefined when there is nothing to wait for. */
+  prepare?(bytes: Uint8Array): Promise<unknown> | undefined
   add(bytes: Uint8Array): Promise<Verdict>
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): Located<BaseHeader> | undefined
@@ -105,8 +107,10 @@ class BlocksService implements Blocks, Startable {
     // kept over a restart: leaving it would make peers shun us for 10 s
     this.#topic ??= this.#components.gossip.topic('blocks', {
       maxBytes: this.#chain.limits.blockBytes,
-      validate: (message, options) => this.#validate(message, options.signal),
-      priority: 10
+      validate: (message, options) => this.#prepare(message, options.signal),
+      priority: 10,
+      // one in ten seconds
+      expected: 0.1
     })
   }
 
@@ -121,6 +125,12 @@ class BlocksService implements Blocks, Startable {
 
   async publish(block: Uint8Array): Promise<{ recipients: number }> {
     return (await this.#topic?.publish(block)) ?? { recipients: 0 }
+  }
+
+  /** A block of signed transactions that are not pooled would hold up the event loop for as long as it takes to check them all. */
+  #prepare(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {
+    const preparing = this.#chain.prepare?.(message.data)
+    return preparing == null ? this.#validate(message, signal) : preparing.then(() => this.#validate(message, signal))
   }
 
   #validate(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {

@@ -1,87 +1,30 @@
-import {
-  type GossipSub,
-  type GossipSubComponents,
-  type GossipsubMessage,
-  type GossipsubOpts,
-  gossipsub
-} from '@libp2p/gossipsub'
+import { type GossipsubMessage, gossipsub } from '@libp2p/gossipsub'
 import {
   type Connection,
-  type Libp2pEvents,
   type Logger,
-  type PeerId,
   type Startable,
   serviceCapabilities,
   serviceDependencies
 } from '@libp2p/interface'
-import type { TypedEventTarget } from 'main-event'
-import type { Limits } from '../chain/index.js'
 import { ignore, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
-import { ConfigError, type Fault, RefusedError } from '../errors.js'
+import { ConfigError, RefusedError } from '../errors.js'
 import { Answers } from './answers.js'
+import { Intake } from './intake.js'
 import { gossipsubOptions } from './options.js'
 import { Pacer } from './pacing.js'
 import type { Link } from './patience.js'
+import type { Gossip, GossipComponents, GossipInit, GossipLink, GossipPeers } from './port.js'
 import { type RawGossipsub, raw } from './raw.js'
-import { type GossipIdentify, Repair } from './repair.js'
+import { boundRemembered } from './remembered.js'
+import { Repair } from './repair.js'
+import { Scoring } from './scoring.js'
 import { boundSending } from './sending.js'
 import { GossipTopic, type Topic, type TopicHost, type TopicOptions } from './topic.js'
 
-export interface GossipInit {
-  /** gossipsub's own options, e.g. `D` or `scoreParams`. Those that this library must set are refused. */
-  gossipsub?: Partial<GossipsubOpts>
-  /** The largest message of any topic, in bytes; all nodes need the same. @default the chain's `blockBytes`, at least 64 KiB */
-  maxMessageBytes?: number
-  /** Take part in no topic: for seeds. @default false */
-  passive?: boolean
-  clock?: Clock
-}
-
-/** What gossip needs of its siblings. `peers` may be missing: then nobody is judged. */
-export interface GossipComponents extends GossipSubComponents {
-  events: TypedEventTarget<Libp2pEvents>
-  chain: { readonly id: string; readonly limits: Required<Limits> }
-  peers?: GossipPeers
-  identify?: GossipIdentify
-}
-
-export interface GossipPeers {
-  heard(peer: PeerId): void
-  judge(peer: PeerId, verdict: Verdict, via: 'gossip'): void
-  fault(peer: PeerId, fault: Fault, reason: string): void
-  score(peerId: string): number
-  /** By peer ID; only links with these are repaired. @default all */
-  readonly connected?: ReadonlyMap<string, unknown>
-}
-
-/** One peer's place in gossip, for people to read. */
-export interface GossipLink {
-  peer: string
-  /** Bytes that wait to be written to it. */
-  buffered: number
-  /** Full names of the topics in whose mesh it is. */
-  mesh: string[]
-}
-
-export interface Gossip {
-  /**
-   * Takes part in a topic, now or as soon as the node is started, and again after every restart.
-   *
-   * @param name `[a-z0-9][a-z0-9._-]{0,31}`; its full name is `/blockwire/<chain>/<name>/1`
-   * @throws ConfigError when the name is taken or an option cannot work
-   */
-  topic(name: string, options: TopicOptions): Topic
-  /** libp2p's gossipsub itself, for what is missing here. What comes on topics subscribed there is forwarded unseen. */
-  readonly pubsub: GossipSub
-  /** The outbound gossip streams. */
-  links(): GossipLink[]
-}
+export type { Gossip } from './port.js'
 
 const NAME = /^[a-z0-9][a-z0-9._-]{0,31}$/
-/** Counts ten times. gossipsub forgets the subscriptions of a peer that it graylists (at -80): whom we keep stays above. */
-const LOWEST_SCORE = -7.9
-
 /**
  * The node's one gossipsub, with a registry of topics. A message is forwarded when its topic's validator has accepted it. What
  * comes from strangers is judged and never throws. Stopping drops what waits; topics are kept for the next start.
@@ -101,6 +44,8 @@ class GossipService implements Gossip, Startable, TopicHost {
   readonly #topics = new Map<string, GossipTopic>()
   readonly #pacer: Pacer
   readonly #answers: Answers
+  readonly #intake: Intake
+  readonly #scoring: Scoring
   readonly #repair: Repair
   readonly #passive: boolean
   readonly #maxMessageBytes: number
@@ -115,16 +60,28 @@ class GossipService implements Gossip, Startable, TopicHost {
     if (!Number.isInteger(this.#maxMessageBytes) || this.#maxMessageBytes < 1) {
       throw new ConfigError('maxMessageBytes', `must be a number of bytes, is ${init.maxMessageBytes}`)
     }
+    const preset = init.scoring ?? 'public'
+    if (preset !== 'public' && preset !== 'local')
+      throw new ConfigError('scoring', `'${String(preset)}' is neither 'public' nor 'local'`)
+    this.#scoring = new Scoring({
+      preset,
+      opinion: (peer) => this.#peers?.score(peer),
+      warn: (complaint) => this.log.error('honest peers would be graylisted: %s', complaint)
+    })
     this.#pacer = new Pacer({ clock: this.clock, links: () => this.#links() })
     const options = gossipsubOptions({
       given: init.gossipsub ?? {},
       maxMessageBytes: this.#maxMessageBytes,
-      score: (peerId) => this.#score(peerId),
+      preset,
+      score: this.#scoring.score,
       filter: (topic, data) => this.#filter(topic, data)
     })
     this.pubsub = raw(gossipsub(options)(components))
+    this.#scoring.use(options)
     const maxBufferedBytes = options.maxOutboundBufferSize ?? Number.POSITIVE_INFINITY
     boundSending(this.pubsub, { maxBufferedBytes, takes: (peer, held) => this.#pacer.takes(peer, held) })
+    this.#intake = new Intake(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) > 0, this.clock)
+    boundRemembered(this.pubsub, (topic) => (this.#topics.get(topic)?.priority ?? 0) <= 0)
     this.#answers = new Answers(this.pubsub, {
       clock: this.clock,
       maxBytes: maxBufferedBytes,
@@ -137,6 +94,7 @@ class GossipService implements Gossip, Startable, TopicHost {
       identify: () => sibling(components, 'identify')
     })
     this.pubsub.addEventListener('gossipsub:message', this.#onMessage)
+    this.pubsub.addEventListener('gossipsub:heartbeat', this.#onHeartbeat)
   }
 
   async start(): Promise<void> {
@@ -154,6 +112,7 @@ class GossipService implements Gossip, Startable, TopicHost {
     for (const topic of this.#topics.values()) topic.cancel()
     this.#pacer.clear()
     this.#answers.clear()
+    this.#intake.clear()
     this.#repair.stop()
     await this.pubsub.stop()
   }
@@ -167,6 +126,7 @@ class GossipService implements Gossip, Startable, TopicHost {
       throw new ConfigError('maxBytes', problem, { fix: 'give gossip() a larger maxMessageBytes, on all nodes' })
     }
     const topic = new GossipTopic(full, options, this)
+    this.#scoring.add(this.pubsub, full, topic.expected)
     this.#topics.set(full, topic)
     if (this.pubsub.isStarted()) this.#join(topic)
     return topic
@@ -181,11 +141,15 @@ class GossipService implements Gossip, Startable, TopicHost {
     }))
   }
 
+  get warnings(): readonly string[] {
+    return this.#scoring.complaints
+  }
+
   subscribers(name: string): string[] {
     return this.pubsub.isStarted() ? this.pubsub.getSubscribers(name).map(String) : []
   }
 
-  async publish(topic: GossipTopic, data: Uint8Array): Promise<{ recipients: number }> {
+  async publish(topic: GossipTopic, data: Uint8Array, relayed: boolean): Promise<{ recipients: number }> {
     if (data.byteLength > topic.maxBytes) {
       throw new RefusedError('too-large', `${data.byteLength} bytes on ${topic.name}, at most ${topic.maxBytes}`)
     }
@@ -199,7 +163,11 @@ class GossipService implements Gossip, Startable, TopicHost {
       const go = async (): Promise<void> => {
         if (!this.#active(topic)) return drop('stopped')
         try {
-          const { recipients } = await this.pubsub.publish(topic.name, data)
+          const { recipients } = await this.pubsub.publish(
+            topic.name,
+            data,
+            relayed ? { floodPublish: false } : undefined
+          )
           resolve({ recipients: recipients.length })
         } catch (err) {
           refuse(err)
@@ -268,10 +236,12 @@ class GossipService implements Gossip, Startable, TopicHost {
     throw new Error('not a topic of ours')
   }
 
-  #score(peerId: string): number {
-    const score = this.#peers?.score(peerId) ?? 0
-    return Number.isFinite(score) ? Math.max(LOWEST_SCORE, score) : 0
-  }
+  /** gossipsub has forgotten what a graylisted peer subscribes to, for ever: it may come back with another connection. */
+  readonly #onHeartbeat = (): void => {
+    const fallen = this.#scoring.fallen(this.pubsub, this.pubsub.streamsOutbound.keys())
+    if (fallen.length === 0) return
+    for (const { peer, cut } of this.#links()) if (fallen.includes(peer)) cut('has fallen below the graylist')
+  };
 
   *#links(): Iterable<Link> {
     for (const connection of this.#components.connectionManager.getConnections()) {

@@ -19,14 +19,10 @@ export {
   type BlocksInit,
   blocks
 } from './blocks.js'
-export {
-  type Gossip,
-  type GossipComponents,
-  type GossipInit,
-  type GossipLink,
-  type GossipPeers,
-  gossip
-} from './gossip.js'
+export { gossip } from './gossip.js'
 export { MESSAGE_ID_BYTES, messageId } from './message-id.js'
+export type { PendingLimits } from './pending.js'
+export type { Gossip, GossipComponents, GossipInit, GossipLink, GossipPeers } from './port.js'
+export type { ScorePreset } from './score-params.js'
 export type { BlocksSync } from './search.js'
 export type { Topic, TopicEvents, TopicMessage, TopicOptions } from './topic.js'

@@ -1,6 +1,7 @@
 import type { GossipsubOpts } from '@libp2p/gossipsub'
 import { ConfigError } from '../errors.js'
 import { messageId } from './message-id.js'
+import { peerParams, type ScorePreset } from './score-params.js'
 
 /** How long a verdict may take, in ms. gossipsub forgets a message after `mcacheLength` heartbeats: it must outlive this. */
 export const HOLD_MS = 25_000
@@ -14,6 +15,9 @@ const FIXED = {
   ignoreDuplicatePublishError: true,
   // it would pass by what keeps streams from overflowing
   batchPublish: false,
+  // what peers send is taken in slices: none of it may pass by
+  awaitRpcHandler: true,
+  awaitRpcMessageHandler: true,
   emitSelf: false
 } as const satisfies Partial<GossipsubOpts>
 
@@ -30,6 +34,7 @@ export interface OptionsInit {
   given: Partial<GossipsubOpts>
   /** The largest message of any topic, in bytes. */
   maxMessageBytes: number
+  preset: ScorePreset
   score(peerId: string): number
   /** Throws for messages that are to be dropped before anything is kept of them. */
   filter(topic: string, data: Uint8Array): Uint8Array
@@ -64,10 +69,7 @@ export function gossipsubOptions(init: OptionsInit): Partial<GossipsubOpts> {
     msgIdFn: (message) => messageId(message.topic, message.data),
     dataTransform: { inboundTransform: init.filter, outboundTransform: (_, data) => data },
     scoreParams: {
-      // on by default, it silences more than ten peers behind one address, localhost included
-      IPColocationFactorWeight: 0,
-      // a single broken promise under load would already put an honest peer below zero
-      behaviourPenaltyThreshold: 6,
+      ...peerParams(init.preset),
       ...given.scoreParams,
       appSpecificWeight: 10,
       appSpecificScore: init.score

@@ -4,7 +4,7 @@ import { ACCEPT, ignore, reject, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { ConfigError } from '../errors.js'
 import { HOLD_MS } from './options.js'
-import { Pending } from './pending.js'
+import { PENDING_LIMITS, Pending, type PendingLimits } from './pending.js'
 
 /** A message as it came. */
 export interface TopicMessage {
@@ -27,6 +27,10 @@ export interface TopicOptions {
    * @default every message is accepted
    */
   validate?(message: TopicMessage, options: { signal: AbortSignal }): Verdict | Promise<Verdict>
+  /** Messages a second that the whole network is expected to send: gossipsub's score parameters follow from it. @default 1 */
+  expected?: number
+  /** How much may wait for a verdict, where it is to be less than `validate` says. */
+  pending?: Partial<PendingLimits>
   /** When links are full, topics of higher priority are sent first. Blocks have 10, transactions 0. @default 0 */
   priority?: number
 }
@@ -46,9 +50,10 @@ export interface Topic extends TypedEventTarget<TopicEvents> {
    * Sends to all peers of the topic, and resolves when it is handed to them; waits while links are full. `data` must not change
    * afterwards. No peer, a node that is not started, a seed, and bytes published before are no error: `recipients` is 0 then.
    *
+   * @param options.relayed others send the same bytes: it goes to the mesh only, not to all peers at once. @default false
    * @throws RefusedError `too-large` over `maxBytes`, `full` when more than 64 MiB wait to be sent
    */
-  publish(data: Uint8Array): Promise<{ recipients: number }>
+  publish(data: Uint8Array, options?: { relayed?: boolean }): Promise<{ recipients: number }>
   /** Leaves the topic; what is being validated is dropped. Its name can be used again. */
   close(): void
 }
@@ -58,7 +63,7 @@ export interface TopicHost {
   readonly clock: Clock
   readonly log: Logger
   subscribers(name: string): string[]
-  publish(topic: GossipTopic, data: Uint8Array): Promise<{ recipients: number }>
+  publish(topic: GossipTopic, data: Uint8Array, relayed: boolean): Promise<{ recipients: number }>
   close(topic: GossipTopic): void
 }
 
@@ -66,9 +71,10 @@ export interface TopicHost {
 export class GossipTopic extends TypedEventEmitter<TopicEvents> implements Topic {
   readonly priority: number
   readonly maxBytes: number
+  readonly expected: number
   readonly #validate: TopicOptions['validate']
   readonly #host: TopicHost
-  readonly #pending = new Pending()
+  readonly #pending: Pending
   readonly #running = new Set<() => void>()
 
   constructor(
@@ -82,7 +88,9 @@ export class GossipTopic extends TypedEventEmitter<TopicEvents> implements Topic
     }
     this.maxBytes = options.maxBytes
     this.priority = options.priority ?? 0
+    this.expected = options.expected ?? 1
     this.#validate = options.validate
+    this.#pending = new Pending({ ...PENDING_LIMITS, ...options.pending })
     this.#host = host
   }
 
@@ -95,8 +103,8 @@ export class GossipTopic extends TypedEventEmitter<TopicEvents> implements Topic
     return this.#pending.messages
   }
 
-  publish(data: Uint8Array): Promise<{ recipients: number }> {
-    return this.#host.publish(this, data)
+  publish(data: Uint8Array, { relayed = false }: { relayed?: boolean } = {}): Promise<{ recipients: number }> {
+    return this.#host.publish(this, data, relayed)
   }
 
   close(): void {

@@ -7,7 +7,10 @@ export type TxStatus =
   | { state: 'pending' }
   /** In this block of the head chain; `depth` 1 is the head itself. */
   | { state: 'included'; height: number; hash: Uint8Array; depth: number }
-  /** Not in the pool any more, and in no block that we follow. */
+  /**
+   * Not in the pool any more, and in no block that we follow. One of ours that the state refuses (`state`) is tried again on each new head, for
+   * as long as `lifetimeMs`: a reorganisation may make it `pending` again.
+   */
   | { state: 'dropped'; why: string }
 
 /** Follows one transaction of ours. */
@@ -34,14 +37,21 @@ type Place =
   | { state: 'included'; height: number; hash: Uint8Array }
   | { state: 'dropped'; why: string }
 
+const NOBODY: ReadonlySet<Waiter> = new Set()
+
 class Watch implements TxHandle {
   place: Place = { state: 'pending' }
-  readonly waiters = new Set<Waiter>()
+  /** There once somebody waits: most are never asked. */
+  #waiters: Set<Waiter> | undefined
 
   constructor(
     readonly id: Uint8Array,
     private readonly tracker: Tracker
   ) {}
+
+  get waiters(): ReadonlySet<Waiter> {
+    return this.#waiters ?? NOBODY
+  }
 
   status(): TxStatus {
     const { place } = this
@@ -56,7 +66,7 @@ class Watch implements TxHandle {
         return
       }
       const end = (): void => {
-        this.waiters.delete(waiter)
+        this.#waiters?.delete(waiter)
         signal?.removeEventListener('abort', abort)
       }
       const abort = (): void => waiter.reject(new AbortError())
@@ -71,7 +81,8 @@ class Watch implements TxHandle {
           reject(err)
         }
       }
-      this.waiters.add(waiter)
+      this.#waiters ??= new Set()
+      this.#waiters.add(waiter)
       signal?.addEventListener('abort', abort)
       this.answer()
     })
@@ -90,12 +101,13 @@ class Watch implements TxHandle {
   }
 }
 
-/** Handles that are remembered; over it the oldest one whose transaction is settled is forgotten, and stays as it is. */
+/** Handles that are remembered; over it those whose transactions are settled are forgotten, and stay as they are. */
 const MAX_WATCHES = 10_000
 
 /** Follows the transactions of ours through blocks and reorganisations. */
 export class Tracker {
   readonly #watches = new Map<string, Watch>()
+  #most = MAX_WATCHES
   /** Of the head. */
   height = 0
 
@@ -107,18 +119,24 @@ export class Tracker {
     return this.#watches.get(key)
   }
 
-  /** Begins to follow a transaction that was just pooled. */
-  watch(key: string, id: Uint8Array): TxHandle {
+  /** Begins to follow a transaction, which was just pooled or is in a block. */
+  watch(key: string, id: Uint8Array, block?: { height: number; hash: Uint8Array }): TxHandle {
     const watch = this.#watches.get(key) ?? new Watch(id, this)
-    watch.place = { state: 'pending' }
+    watch.place = block == null ? { state: 'pending' } : { state: 'included', ...block }
     this.#watches.set(key, watch)
-    if (this.#watches.size > MAX_WATCHES) this.#forgetOne()
+    if (this.#watches.size > this.#most) this.#forget()
     return watch
   }
 
   mined(key: string, height: number, hash: Uint8Array): void {
     const watch = this.#watches.get(key)
     if (watch != null) watch.place = { state: 'included', height, hash }
+  }
+
+  /** It is pooled again: what refused it is gone. */
+  revived(key: string): void {
+    const watch = this.#watches.get(key)
+    if (watch?.place.state === 'dropped') watch.place = { state: 'pending' }
   }
 
   dropped(key: string, why: string): void {
@@ -154,11 +172,11 @@ export class Tracker {
     }
   }
 
-  #forgetOne(): void {
+  /** All at once, and next time only when there are half as many more: those that are left are passed over each time. */
+  #forget(): void {
     for (const [key, watch] of this.#watches) {
-      if (watch.place.state === 'pending' || watch.waiters.size > 0) continue
-      this.#watches.delete(key)
-      return
+      if (watch.place.state !== 'pending' && watch.waiters.size === 0) this.#watches.delete(key)
     }
+    this.#most = Math.max(MAX_WATCHES, Math.ceil(1.5 * this.#watches.size))
   }
 }

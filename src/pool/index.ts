@@ -17,11 +17,13 @@ export type { TxHandle, TxStatus } from './handle.js'
 export { type PoolInit, pool } from './pool.js'
 export type {
   Added,
+  AddTxOptions,
   Pool,
   PoolChain,
   PoolChainEvents,
   PoolComponents,
   PoolEvents,
+  Pooled,
   PoolScratch,
   RemoveReason
 } from './port.js'

@@ -4,7 +4,7 @@ import { bitsOfWork, toBits, toTarget, workOf } from './bits.js'
 import { type DifficultyInit, nextBits } from './difficulty.js'
 import { type CoinHeader, header, meets, sha256d, VERSION } from './header.js'
 import { ledger } from './ledger.js'
-import { type CoinTx, checkTx, tx } from './tx.js'
+import { type CoinTx, checkTx, checkTxs, tx } from './tx.js'
 
 export interface CoinInit {
   /** `[a-z0-9-]{1,32}`. */
@@ -78,7 +78,12 @@ export function coin(init: CoinInit): CoinRules {
       return meets(hash, bits) || { reject: 'too little work' }
     },
     checkTx,
+    checkTxs,
     state: ledger(reward),
+    pool: {
+      order: (value) => (value.kind === 'reward' ? undefined : { sender: value.from, sequence: value.seq }),
+      fee: (value) => (value.kind === 'reward' ? 0n : value.fee)
+    },
     difficulty,
     ...(init.limits == null ? {} : { limits: init.limits })
   }

@@ -20,9 +20,34 @@ const UNSHOWABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u
 
 /** What can be known of a transaction without state. `genesis` is the genesis hash. */
 export function checkTx(value: CoinTx, genesis: Uint8Array): Check {
-  if (value.kind === 'reward') return UNSHOWABLE.test(value.name) ? { reject: 'name has control characters' } : true
-  if (value.amount === 0n) return { reject: 'amount is 0' }
+  const check = checkFields(value)
+  if (check !== true || value.kind === 'reward') return check
   return ed25519.verify(value.signature, signed(value, genesis), value.from) || { reject: 'wrong signature' }
+}
+
+/** `checkTx` for many, their signatures on all cores. */
+export function checkTxs(
+  values: CoinTx[],
+  genesis: Uint8Array,
+  options: { urgent: boolean }
+): Check[] | Promise<Check[]> {
+  const checks = values.map(checkFields)
+  const open = [...values.keys()].filter((i) => checks[i] === true && values[i]!.kind === 'transfer')
+  if (open.length === 0) return checks
+  const list = open.map((i) => {
+    const value = values[i] as Transfer
+    return { signature: value.signature, message: signed(value, genesis), publicKey: value.from }
+  })
+  return ed25519.verifyMany(list, options).then((good) => {
+    for (const [n, i] of open.entries()) if (!good[n]) checks[i] = { reject: 'wrong signature' }
+    return checks
+  })
+}
+
+/** All but the signature. */
+function checkFields(value: CoinTx): Check {
+  if (value.kind === 'reward') return UNSHOWABLE.test(value.name) ? { reject: 'name has control characters' } : true
+  return value.amount !== 0n || { reject: 'amount is 0' }
 }
 
 /** Is this a name that a miner may carry: at most 32 bytes of UTF-8, no control characters? */
@@ -37,7 +62,7 @@ export interface TransferInit {
   to: Uint8Array
   /** At least 1. */
   amount: bigint
-  /** @default 0n */
+  /** What pays more per byte is mined first. @default 0n */
   fee?: bigint
   /** How many transfers the sender has made before: `account(...).seq`. */
   seq: bigint

@@ -4,7 +4,7 @@ import { gossipsubOptions } from '../../dist/src/gossip/options.js'
 import { host } from './hosts.js'
 
 const options = (given: Partial<GossipsubOpts>, maxMessageBytes = 1_048_576): Partial<GossipsubOpts> =>
-  gossipsubOptions({ given, maxMessageBytes, score: () => -3, filter: (_, data) => data })
+  gossipsubOptions({ given, maxMessageBytes, preset: 'local', score: () => -3, filter: (_, data) => data })
 
 describe("gossipsub's options", () => {
   it('has those that blocks need', () => {

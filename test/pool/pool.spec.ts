@@ -90,6 +90,27 @@ describe('a pool', () => {
     expect(a.events).toEqual(['add one', 'add two'])
   })
 
+  it('takes many at once, each with its own answer', async () => {
+    const a = await poolHost()
+    const added = await a.pool.add([tx('a'), tx('b', 'bad'), rules.tx.encode(tx('c')), tx('a'), tx('d', 'fail')])
+    expect(added.map(({ verdict }) => (verdict.result === 'accept' ? 'accept' : verdict.reason))).toEqual([
+      'accept',
+      'tx',
+      'accept',
+      'known',
+      'state'
+    ])
+    expect(added.map(({ id }) => a.pool.has(id))).toEqual([true, false, true, true, false])
+    expect(added[3]!.handle?.status()).toEqual({ state: 'pending' })
+    expect(await a.pool.add([])).toEqual([])
+  })
+
+  it('leaves the check out for what is trusted, but not the state', async () => {
+    const a = await poolHost()
+    const [bad, fails] = await a.pool.add([tx('x', 'bad'), tx('y', 'fail')], { trusted: true })
+    expect([bad!.verdict.result, fails!.verdict.result]).toEqual(['accept', 'ignore'])
+  })
+
   it('refuses with a verdict, never an exception', async () => {
     const a = await poolHost()
     expect((await a.pool.add(tx('x', 'bad'))).verdict).toMatchObject({ result: 'reject', reason: 'tx' })
@@ -121,7 +142,7 @@ describe('a pool', () => {
     const [few, small] = [await poolHost({ txs: 2 }), await poolHost({ bytes: 2 * size + 1 })]
     for (const { pool } of [few, small]) {
       for (const key of ['a', 'b']) expect((await pool.add(tx(key))).verdict.result).toBe('accept')
-      expect((await pool.add(tx('c'))).verdict).toEqual({ result: 'ignore', reason: 'full' })
+      expect((await pool.add(tx('c'))).verdict).toMatchObject({ result: 'ignore', reason: 'full' })
       expect(pool.size).toBe(2)
     }
   })
@@ -262,18 +283,56 @@ describe('a batch from others', () => {
       await until('a to judge the batch', () => a.judge.results.length > before)
       return a.judge.results[before]!
     }
-    expect(await told(batch(tx('one'), tx('no', 'fail')))).toBe('accept')
+    // not forwarded as it came: b hears of the one in a batch of a's making
+    expect(await told(batch(tx('one'), tx('no', 'fail')))).toBe('ignore state')
     expect(await told(batch(tx('no', 'fail')))).toBe('ignore state')
-    expect(await told(encodeBatch([rules.tx.encode(tx('one'))]))).toBe('ignore known')
+    // alone it would be the very bytes that a has sent
+    expect(await told(batch(tx('one'), tx('one')))).toBe('ignore known')
     expect(await told(batch(tx('two'), tx('x', 'bad')))).toBe('reject tx')
     expect(await told(Uint8Array.of(3, 1))).toBe('reject malformed')
     expect(await told(encodeBatch([new Uint8Array(40_000), new Uint8Array(29_000)]))).toBe('reject too-large')
     expect(pooled(a)).toEqual(['one'])
     // not a view that keeps the whole message in memory
     const [one] = a.pool.select({ maxBytes: 1_000 })
-    expect(one!.buffer.byteLength).toBe(one!.byteLength)
+    expect(one!.buffer.byteLength).toBeLessThanOrEqual(4_096)
     await until('b to hear of the one', () => b.pool.size === 1)
     expect(b.judge.results).toEqual(['accept'])
+  })
+
+  it('goes on as the part of it that is pooled, in the same bytes from all who see the same', async () => {
+    const [s, a, b, c] = [await stranger(), await poolHost(), await poolHost(), await poolHost()]
+    await line(a, s)
+    await line(b, s)
+    await line(a, c)
+    await line(b, c)
+    for (const each of [a, b]) {
+      await meshed('txs', s, each)
+      await meshed('txs', each, c)
+    }
+    // a has seen one of them before, b has not
+    const early = rules.tx.encode(tx('early'))
+    await a.pool.add(early)
+    await until('c and b to have it', () => c.pool.size === 1 && b.pool.size === 1)
+    const before = c.judge.results.length
+    const mixed = batch(tx('x'), tx('no', 'fail'), tx('early'), tx('y'))
+    await s.send(mixed)
+    await until('c to judge them', () => c.judge.results.length > before)
+    await until('both to judge it', () => [a, b].every(({ judge }) => judge.results.includes('ignore state')))
+    expect(pooled(c)).toEqual(['early', 'x', 'y'])
+    // the second of the two is a duplicate, which gossip drops
+    expect(c.judge.results.slice(before)).toEqual(['accept'])
+    for (const each of [a, b]) expect(pooled(each)).toEqual(['early', 'x', 'y'])
+  })
+
+  it('is forwarded as it came when some of it is known and all the rest is admitted', async () => {
+    const [s, a, b] = [await stranger(), await poolHost(), await poolHost()]
+    await line(s, a, b)
+    await meshed('txs', s, a, b)
+    await s.send(batch(tx('one')))
+    await until('b to pool it', () => b.pool.size === 1)
+    await s.send(batch(tx('one'), tx('two'), tx('two')))
+    await until('b to pool the second', () => b.pool.size === 2)
+    expect(a.judge.results).toEqual(['accept', 'accept'])
   })
 
   it('that comes after its transactions were mined pools nothing', async () => {
