@@ -33,3 +33,11 @@ export function steady(clock: Clock): Clock {
     after: (ms, task) => clock.after(ms, task)
   }
 }
+
+/** Lets the event loop go round once. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve)
+    else setTimeout(resolve, 0)
+  })
+}

@@ -1,6 +1,6 @@
 import type { Logger } from '@libp2p/interface'
 import { ACCEPT, type Check, ignore, splitBlock, txId, type Verdict } from '../chain/index.js'
-import type { Clock } from '../clock.js'
+import { type Clock, turn } from '../clock.js'
 import { equalBytes, toHex } from '../hex.js'
 import { Entries, type Entry, type PoolLimits } from './entries.js'
 import { Tracker } from './handle.js'
@@ -227,12 +227,4 @@ export class Admission<Tx> {
 
 function isPromise(check: Check | Promise<Check>): check is Promise<Check> {
   return typeof check === 'object' && 'then' in check
-}
-
-/** Lets the event loop go round once. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve, 0)
-  })
 }
