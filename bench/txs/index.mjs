@@ -21,7 +21,7 @@ const SUBJECTS = {
     gossipsub: { file: 'plain.mjs', count: 40_000, window: 1_024, step: 64 }
   },
   signed: {
-    blockwire: { file: 'blockwire.mjs', count: 30_000, window: 8_192, step: 512 },
+    blockwire: { file: 'blockwire.mjs', count: 60_000, window: 8_192, step: 2_048 },
     limit: { file: 'verify.mjs', count: 60_000, window: 0, step: 0 },
     gossipsub: { file: 'plain.mjs', sign: true, count: 10_000, window: 1_024, step: 64 }
   }

@@ -139,18 +139,18 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     const ids = txIds(list).map((id) => new Uint8Array(id))
     const checking = this.#chain.checkTxs(list, ids, options)
     const checked = Array.isArray(checking) ? checking : await checking
-    const entries = new Map<number, Entry<Tx>>()
-    for (const [index, { verdict, tx }] of checked.entries()) {
+    const entries: Entry<Tx>[] = []
+    for (const [i, { verdict, tx }] of checked.entries()) {
       if (verdict.result !== 'accept') continue
-      const id = ids[index]!
-      entries.set(index, { key: toHex(id), id, bytes: list[index]!, tx: tx as Tx, source: undefined })
+      const id = ids[i]!
+      entries.push({ key: toHex(id), id, bytes: list[i]!, tx: tx as Tx, source: undefined })
     }
-    const added: Added[] = checked.map(({ verdict }, index) => ({ verdict, id: ids[index]! }))
-    if (entries.size === 0) return added
-    const verdicts = await this.#admission.admit([...entries.values()])
+    const verdicts = entries.length === 0 ? [] : await this.#admission.admit(entries)
     let n = 0
-    for (const [index, entry] of entries) added[index] = this.#answer(entry, verdicts[n++]!)
-    return added
+    return checked.map(({ verdict }, i) => {
+      if (verdict.result !== 'accept') return { verdict, id: ids[i]! }
+      return this.#answer(entries[n]!, verdicts[n++]!)
+    })
   }
 
   #answer({ key, id, bytes }: Entry<Tx>, verdict: Verdict): Added {
