@@ -2,7 +2,7 @@ import { ACCEPT, type CheckedTx, ignore, leafHashes, reject, type Verdict } from
 import type { TopicMessage } from '../gossip/index.js'
 import { toHexes } from '../hex.js'
 import { encodeBatch, splitBatch } from './batch.js'
-import type { Entry } from './entries.js'
+import type { Candidate } from './entries.js'
 import { Slab } from './slab.js'
 import { Turns } from './turns.js'
 
@@ -29,7 +29,7 @@ export interface InboxInit<Tx> {
   get(key: string): Uint8Array | undefined
   check(list: Uint8Array[], ids: Uint8Array[]): CheckedTx<Tx>[] | Promise<CheckedTx<Tx>[]>
   /** Tries them in order on the state, and pools those that it admits: one verdict each. */
-  admit(entries: Entry<Tx>[]): Promise<Verdict[]>
+  admit(entries: Candidate<Tx>[]): Promise<Verdict[]>
   /** Sends a batch that nobody sent us. */
   pass(batch: Uint8Array): void
 }
@@ -108,7 +108,7 @@ export class Inbox<Tx> {
       open.map(({ id }) => id)
     )
     const checked = Array.isArray(checking) ? checking : await checking
-    const entries: Entry<Tx>[] = []
+    const entries: Candidate<Tx>[] = []
     let refused: Verdict | undefined
     for (const [i, { verdict, tx }] of checked.entries()) {
       if (verdict.result === 'reject') return verdict

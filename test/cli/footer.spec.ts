@@ -105,14 +105,16 @@ describe('the foot of the screen', () => {
       { name: '小明', own: false, blocks: 15 },
       { name: '', own: false, blocks: 4 }
     ]
-    expect(live({ state: 'mining', wins })).toBe(
+    expect(live({ state: 'mining', wins, balance: 123_450_000_000n })).toBe(
       [
         'won by you 21, 小明 15, unnamed 4   of the last 40',
+        'balance 1,234.5',
         '3 peers (1 in, 2 out)  pool 3 tx  up 2m11s  Ctrl-C stops',
         'mining #18,241  412 kH/s  head #18,240 3fa9c1 agreed by 2 of 2'
       ].join('\n')
     )
     expect(live({ peers: { in: 0, out: 1, full: 0, agreed: 0 } })).not.toContain('agreed')
+    expect(live()).not.toContain('balance')
   })
 
   it('has bars for headers and blocks while it syncs: percent, how many, how fast, how long', () => {

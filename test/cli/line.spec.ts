@@ -45,6 +45,7 @@ const EVENTS: NodeEvent[] = [
     blocks: 1
   },
   { event: 'mined', height: 3, hash: HASH },
+  { event: 'balance', height: 3, address: HASH, balance: '5000000000' },
   { event: 'fork', height: 3, ours: HASH, theirs: OTHER, peer: ID },
   { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'failed', error: EVIL, nextMs: 2_000 },
   { event: 'seed', address: `/dns4/${EVIL}/tcp/1`, state: 'waiting', error: EVIL, nextMs: 2_000 },
@@ -213,6 +214,7 @@ describe('lines for programs', () => {
       refused: ['event', 'peer', 'code', 'field', 'ours', 'theirs'],
       head: ['event', 'height', 'hash', 'miner', 'work', 'txs'],
       mined: ['event', 'height', 'hash'],
+      balance: ['event', 'height', 'address', 'balance'],
       reorg: ['event', 'from', 'to', 'common', 'depth'],
       seed: ['event', 'address', 'state', 'error', 'nextMs'],
       sync: [
@@ -278,6 +280,11 @@ describe('the first screen', () => {
     const lines = text({ name: '小明' }).split('\n')
     expect(lines[0]).toBe('blockwire 0.1.0   network hello   genesis 00000000   ready in 0.7 s')
     expect(lines[1]).toBe('  you      小明   12D3KooWDpJ7...4kx6nXTN')
+  })
+
+  it('shows where the rewards go', () => {
+    expect(text({ wallet: HASH })).toContain(`  wallet   ${HASH}\n`)
+    expect(text()).not.toContain('wallet')
   })
 
   it('says where the chain is kept', () => {
