@@ -92,22 +92,31 @@ async function pair(file, config, profiles) {
     const { addresses } = await receiver.hear(READY_MS)
     const sender = new Child(url, 'sender', { ...config, addresses }, profiles)
     try {
-      /** @type {any} */
-      let last
-      do {
-        last = await receiver.hear(RUN_MS)
-        if (last.arrived != null) sender.tell(last)
-      } while (last.seconds == null)
-      const { seconds, ...spent } = last
-      let told
-      do told = await sender.hear(RUN_MS)
-      while (told.cpu == null)
+      // whichever of them dies ends it
+      const [told, { seconds, ...spent }] = await Promise.all([
+        finished(sender, () => {}),
+        finished(receiver, (message) => sender.tell(message))
+      ])
       return { seconds, sender: told, receiver: spent }
     } finally {
       await sender.end()
     }
   } finally {
     await receiver.end()
+  }
+}
+
+/**
+ * The message with which a child says what it has cost; those before go to `pass`.
+ *
+ * @param {Child} child @param {(message: any) => void} pass
+ * @returns {Promise<any>}
+ */
+async function finished(child, pass) {
+  for (;;) {
+    const message = await child.hear(RUN_MS)
+    if (message.cpu != null) return message
+    pass(message)
   }
 }
 
