@@ -18,7 +18,7 @@ const transfer = signed({ from: bytes(32), payload: bytes(TX_BYTES - 32 - 64) })
  */
 export function rulesOf(name) {
   const rules = coin({ network: `bench-${name}`, blockTime: 1_000, powLimit: EASIEST })
-  const { checkTx: _, checkTxs: __, state: ___, ...headers } = rules
+  const { checkTx: _, checkTxs: __, state: ___, pool: ____, ...headers } = rules
   const plain = { ...headers, genesis: { header: rules.genesis.header } }
   if (name === 'unsigned') {
     return {

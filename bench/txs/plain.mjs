@@ -39,10 +39,15 @@ if (part === 'receiver') {
   const meshed = once(/** @type {any} */ (pubsub), 'gossipsub:graft')
   await libp2p.dial(config.addresses.map((/** @type {string} */ address) => multiaddr(address)))
   await meshed
+  const publish = async (/** @type {Uint8Array} */ data) => {
+    const { recipients } = await pubsub.publish(TOPIC, data)
+    // it would be waited for in vain
+    if (recipients.length !== 1) throw new Error(`a message went to ${recipients.length} peers`)
+  }
   await sending(config, async (from, to) => {
     const list = txs.slice(from, to)
-    if (config.batched) await pubsub.publish(TOPIC, encodeBatch(list))
-    else for (const tx of list) await pubsub.publish(TOPIC, tx)
+    if (config.batched) await publish(encodeBatch(list))
+    else for (const tx of list) await publish(tx)
   })
 }
 await ended(() => libp2p.stop())

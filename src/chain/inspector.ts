@@ -205,7 +205,8 @@ export class Inspector<Header extends BaseHeader, Tx> {
     const txs: Tx[] = []
     // whatever its bytes are, there is nothing that could be wrong with a transaction
     if (isOpaque(codec) && checkTx == null && state == null) return { verdict: ACCEPT, bound: true, txs }
-    const ids = this.#ids(piece)
+    // of many blocks together only the roots are known: hashing again what is cheap to check would not pay
+    const ids = piece.leaves == null ? undefined : this.#ids(piece)
     for (let i = 0; i < piece.raw.length; i++) {
       const { verdict, tx } = this.txs.inBlock(piece.raw[i]!, ids?.[i])
       if (verdict.result !== 'accept') return { verdict: inBlock(verdict, i), bound: true, txs: [] }

@@ -1,3 +1,5 @@
+export { turn } from '../clock.js'
+
 /** Runs tasks one after another, in the order in which they came. */
 export class WaitingLine {
   #last: Promise<unknown> = Promise.resolve()
@@ -27,12 +29,4 @@ export class WaitingLine {
     this.#last = result.then(done, done)
     return result
   }
-}
-
-/** Lets the event loop go round once. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve, 0)
-  })
 }

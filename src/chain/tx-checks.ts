@@ -82,7 +82,9 @@ export class TxChecks<Header extends BaseHeader, Tx> {
     const settled = (checks: Check[]): CheckedTx<Tx>[] => {
       if (!Array.isArray(checks) || checks.length !== open.length)
         return failed(new TypeError(`not one answer for each of ${open.length} transactions`))
-      for (const [n, i] of open.entries()) results[i] = answered(results[i]!.tx as Tx, checks[n]!)
+      for (const [n, i] of open.entries()) {
+        if (checks[n] !== true) results[i] = answered(results[i]!.tx as Tx, checks[n]!)
+      }
       return done()
     }
     const failed = (cause: unknown): CheckedTx<Tx>[] => {

@@ -46,9 +46,7 @@ export const ed25519 = {
 
   /**
    * `verify` for many, on all cores; in browsers by WebCrypto where it has Ed25519. The threads (16 at most) start with the first call and
-   * end when nothing came for 30 s; they keep the process alive only while somebody waits.
-   *
-   * @param options.urgent goes before all calls that are not. @default false
+   * end when nothing came for 30 s; they keep the process alive only while somebody waits. `urgent` goes before all calls that are not.
    */
   verifyMany(list: SignedMessage[], { urgent = false }: { urgent?: boolean } = {}): Promise<boolean[]> {
     verifiers ??= new Verifiers({

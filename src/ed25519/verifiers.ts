@@ -2,8 +2,8 @@ import { type Clock, systemClock } from '../clock.js'
 import { packChunk, type SignedMessage } from './chunk.js'
 import type { Thread, ThreadEvents } from './thread.js'
 
-/** Signatures that a thread gets at once: some 4 ms of work, against which the way there and back is nothing. */
-const CHUNK = 32
+/** Signatures that a thread gets at once: some 7 ms of work, against which the way there and back is nothing. */
+const CHUNK = 64
 /** Threads that were not needed for so long are ended. */
 const IDLE_MS = 30_000
 /** So many threads that ended by themselves, and no more are started. */

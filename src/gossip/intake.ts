@@ -1,5 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
-import type { Clock } from '../clock.js'
+import { type Clock, turn } from '../clock.js'
 import { Rate } from '../rate.js'
 import type { RawGossipsub, RawMessage, RawRpc } from './raw.js'
 
@@ -17,12 +17,12 @@ const RATE_WINDOW_MS = 5_000
 /** Over so many peers those are forgotten that are gone. */
 const MAX_RATES = 512
 
-/** Lets the event loop go round once. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve, 0)
-  })
+/** One RPC that waits for its turn. */
+interface Waiting {
+  /** Takes it in, and lets gossipsub go on to the peer's next. */
+  run(): Promise<void>
+  /** Lets it go on without. */
+  drop(): void
 }
 
 /**
@@ -31,7 +31,7 @@ function nextTurn(): Promise<void> {
  * to wait is not read from, so that what it sends on stays with it.
  */
 export class Intake {
-  readonly #waiting = { urgent: new Map<string, () => Promise<void>>(), other: new Map<string, () => Promise<void>>() }
+  readonly #waiting = { urgent: new Map<string, Waiting>(), other: new Map<string, Waiting>() }
   /** Peers that are not read from. */
   readonly #paused = new Set<string>()
   readonly #rates = new Map<string, Rate>()
@@ -59,7 +59,7 @@ export class Intake {
 
   /** Drops what waits. */
   clear(): void {
-    for (const queue of [this.#waiting.urgent, this.#waiting.other]) queue.clear()
+    for (let next = this.#take(); next != null; next = this.#take()) next.drop()
     this.#resume()
   }
 
@@ -93,14 +93,16 @@ export class Intake {
     }
   }
 
-  /** gossipsub hands us a peer's next RPC only when we are done with this one: there is one of each peer at most. */
+  /** gossipsub hands us the next RPC of a stream when we are done with this one: what still waits of a peer came by a stream that was replaced. */
   #wait(peer: PeerId, rpc: RawRpc, run: () => Promise<void>): Promise<void> {
     const id = peer.toString()
     const urgent = rpc.messages.some(({ topic }) => this.isUrgent(topic))
     if (!this.#running) void this.#run()
     this.#pause(id)
     return new Promise((resolve, reject) => {
-      this.#waiting[urgent ? 'urgent' : 'other'].set(id, () => run().then(resolve, reject))
+      const queue = this.#waiting[urgent ? 'urgent' : 'other']
+      queue.get(id)?.drop()
+      queue.set(id, { run: () => run().then(resolve, reject), drop: resolve })
     })
   }
 
@@ -108,23 +110,23 @@ export class Intake {
   async #run(): Promise<void> {
     this.#running = true
     do {
-      await nextTurn()
+      await turn()
       this.#spent = 0
       this.#resume()
       while (this.#spent < SLICE_MS) {
         const next = this.#take()
         if (next == null) break
-        await next().catch(() => {})
+        await next.run()
       }
     } while (!this.#idle || this.#paused.size > 0)
     this.#running = false
   }
 
-  #take(): (() => Promise<void>) | undefined {
+  #take(): Waiting | undefined {
     for (const queue of [this.#waiting.urgent, this.#waiting.other]) {
-      for (const [peer, run] of queue) {
+      for (const [peer, waiting] of queue) {
         queue.delete(peer)
-        return run
+        return waiting
       }
     }
     return undefined

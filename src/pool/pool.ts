@@ -215,10 +215,12 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     const tried = [...candidates.values()]
     const verdicts = await this.#admission.admit(tried, own)
     const failure = own ? await this.#saved(tried, verdicts) : undefined
+    const told = own && this.#hasPeers()
     let n = 0
     for (const [index, candidate] of candidates) {
       const verdict = verdicts[n++]!
-      added[index] = this.#answer(candidate, failure != null && verdict.result === 'accept' ? failure : verdict, own)
+      const answer = failure != null && verdict.result === 'accept' ? failure : verdict
+      added[index] = this.#answer(candidate, answer, own, told)
     }
     return added
   }
@@ -236,11 +238,12 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     }
   }
 
-  #answer({ key, id, bytes }: Candidate<Tx>, verdict: Verdict, own: boolean): Added {
+  /** `told`: somebody will hear of it now. */
+  #answer({ key, id, bytes }: Candidate<Tx>, verdict: Verdict, own: boolean, told: boolean): Added {
     const { tracker, entries } = this.#admission
     if (verdict.result === 'accept' && this.#started) {
       this.#outbox.put(bytes)
-      if (own && this.#hasPeers()) this.#admission.own.announced(key, this.#clock.now())
+      if (told) this.#admission.own.announced(key, this.#clock.now())
     }
     const pooled = verdict.result === 'accept' || (verdict.reason === 'known' && entries.has(key))
     const handle = own && pooled ? tracker.get(key) : undefined

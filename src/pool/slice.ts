@@ -1,3 +1,5 @@
+import { turn } from '../clock.js'
+
 /** How long to try transactions, in ms, before others have a turn of the event loop. */
 const SLICE_MS = 4
 
@@ -11,10 +13,7 @@ export class Slice {
 
   /** Lets the event loop go round once. */
   async turn(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (typeof setImmediate === 'function') setImmediate(resolve)
-      else setTimeout(resolve, 0)
-    })
+    await turn()
     this.#since = performance.now()
   }
 }

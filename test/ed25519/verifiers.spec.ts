@@ -116,15 +116,15 @@ describe('the threads', () => {
   it('start when they are needed, work side by side, and hold the process only meanwhile', async () => {
     const { verifiers, started, items, answer, clock } = setup()
     expect(started).toEqual([])
-    const verdicts = verifiers.verify(items(100), false)
+    const verdicts = verifiers.verify(items(200), false)
     expect(started).toHaveLength(2)
     // both get something before either gets more
     expect(started.map(({ chunks }) => chunks.map(({ length }) => length))).toEqual([
-      [32, 32],
-      [32, 4]
+      [64, 64],
+      [64, 8]
     ])
     for (const thread of [0, 1, 0, 1]) answer(thread)
-    expect(await verdicts).toEqual(items(100).map(() => true))
+    expect(await verdicts).toEqual(items(200).map(() => true))
     expect(started.map(({ holds }) => holds)).toEqual([false, false])
     clock.turn(30_000)
     expect(started.map(({ stopped }) => stopped)).toEqual([true, true])
@@ -134,8 +134,8 @@ describe('the threads', () => {
 
   it('take what is urgent before all that waits', () => {
     const { verifiers, items, answer, started } = setup(1)
-    void verifiers.verify(items(200, 1, 1), false)
-    void verifiers.verify(items(40, 1, 2), true)
+    void verifiers.verify(items(400, 1, 1), false)
+    void verifiers.verify(items(80, 1, 2), true)
     const marks = (): number[] => answer(0).map(({ message }) => message[1]!)
     // two chunks were on their way
     expect(new Set([...marks(), ...marks()])).toEqual(new Set([1]))

@@ -124,6 +124,16 @@ describe('npm run bench', () => {
     }
   })
 
+  it('-- txs --json --quick carries transactions into another pool, signed ones too', async () => {
+    const all = await lines('txs', '--quick')
+    expect(all.map((line) => `${line.case} in ${line.unit}`)).toEqual(['unsigned in tx/s', 'signed in tx/s'])
+    for (const line of all) {
+      expect(line).toMatchObject({ bench: 'txs', metric: 'tx/s' })
+      expectSound(line, 1)
+      expect(Object.keys(line.peers)).toEqual(['gossipsub'])
+    }
+  })
+
   it('without --json prints a table', async () => {
     const { code, out } = await bench('mine', '--quick')
     expect(code).toBe(0)

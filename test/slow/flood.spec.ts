@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { createNode } from 'blockwire'
 import { Chain } from 'blockwire/chain'
 import { type Blocks, blocks } from 'blockwire/gossip'
 import { type Pool, pool } from 'blockwire/pool'
@@ -97,4 +98,15 @@ describe('50,000 transactions a second from one peer', () => {
     },
     240_000
   )
+
+  it('of which one is invalid are the end of it: its sender is banned', async () => {
+    await using victim = await createNode({ rules })
+    const topic = `/blockwire/${victim.chain.id}/txs/1`
+    const flooder = new Program(PROGRAM, [JSON.stringify({ address: victim.multiaddrs[0], topic, kind: 'invalid' })])
+    await flooder.event('flooding')
+    await flooder.event('parted', () => true, 60_000)
+    expect(victim.peers.bans()).toEqual([
+      expect.objectContaining({ kind: 'peer', reason: expect.stringContaining('tx') })
+    ])
+  }, 120_000)
 })
