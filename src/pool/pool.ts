@@ -82,6 +82,10 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return this.#entries.get(toHex(id))?.bytes
   }
 
+  values(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }> {
+    return this.#entries.values()
+  }
+
   select(options: { maxBytes: number }): Uint8Array[] {
     const txs: Uint8Array[] = []
     let left = options.maxBytes

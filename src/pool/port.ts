@@ -73,6 +73,8 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined
+  /** All of them, in no order to rely on. Their bytes are not to be changed. */
+  values(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }>
   /** Transactions for a block, in order of arrival, together at most `maxBytes` long, lengths included. */
   select(options: { maxBytes: number }): Uint8Array[]
 }
