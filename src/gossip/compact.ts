@@ -18,6 +18,8 @@ export const SHORT_BYTES = 6
 const SMALL_BYTES = 4_096
 /** What comes before a leaf when it is hashed: RFC 6962. */
 const LEAF = 0
+/** What the lower four of six bytes hold. */
+const UNIT = 0x1_0000_0000
 /** Where a block has the length of its header: no header is of no bytes. */
 const MARK = 0
 
@@ -88,7 +90,7 @@ export function compactOf(
     writer.varint(tx.length)
     writer.put(tx)
   }
-  for (const short of shorts) putShort(writer, short)
+  writer.put(encodeShorts(shorts))
   return writer.bytes
 }
 
@@ -113,29 +115,30 @@ export function decodeCompact(message: Uint8Array, limits: Sizes): Compact {
     next = index + 1
   }
   if (reader.left !== SHORT_BYTES * (count - whole)) throw new MalformedBytesError(`${reader.left} bytes of short IDs`)
-  const shorts: number[] = []
-  while (reader.left > 0) shorts.push(takeShort(reader))
+  const shorts = decodeShorts(reader.take(reader.left))
   if (new Set(shorts).size < shorts.length) throw new MalformedBytesError('a short ID stands there twice')
   return { header, nonce, count, prefilled, shorts }
 }
 
-/** Six bytes, the lowest first. */
-export function putShort(writer: Writer, short: number): void {
-  let rest = short
-  for (let i = 0; i < SHORT_BYTES; i++) {
-    writer.u8(rest % 256)
-    rest = Math.floor(rest / 256)
+/** Each as six bytes, the lowest first. */
+export function encodeShorts(shorts: number[]): Uint8Array {
+  const bytes = new Uint8Array(SHORT_BYTES * shorts.length)
+  const view = new DataView(bytes.buffer)
+  for (const [i, short] of shorts.entries()) {
+    view.setUint32(SHORT_BYTES * i, short % UNIT, true)
+    view.setUint16(SHORT_BYTES * i + 4, Math.floor(short / UNIT), true)
   }
+  return bytes
 }
 
-export function takeShort(reader: Reader): number {
-  let short = 0
-  let unit = 1
-  for (let i = 0; i < SHORT_BYTES; i++) {
-    short += reader.u8() * unit
-    unit *= 256
+/** Of a multiple of six bytes. */
+export function decodeShorts(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const shorts: number[] = []
+  for (let at = 0; at < bytes.length; at += SHORT_BYTES) {
+    shorts.push(view.getUint16(at + 4, true) * UNIT + view.getUint32(at, true))
   }
-  return short
+  return shorts
 }
 
 /** A block that is put together again. Transactions are kept as they are given. */

@@ -114,7 +114,8 @@ export class Rebuilds {
       for (const peer of sync.holders(hash)) if (!peer.equals(from)) yield peer
     }
     let asked = 0
-    if (filling.missing.length <= MAX_BY_INDEX) {
+    const open = filling.missing.length
+    if (open > 0 && open <= MAX_BY_INDEX) {
       for (const peer of peers()) {
         if (signal.aborted || this.#here(hash) || ++asked > 2) break
         if (!(await this.#ask(sync, hash, filling, peer, signal))) liars.push(peer)

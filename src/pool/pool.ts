@@ -4,6 +4,7 @@ import { ACCEPT, type Check, ignore, reject, splitBlock, txId, type Verdict } fr
 import { type Clock, systemClock } from '../clock.js'
 import type { Topic, TopicMessage } from '../gossip/index.js'
 import { equalBytes, toHex } from '../hex.js'
+import { apart, sha256Many } from '../lanes.js'
 import { BATCH_BYTES, entryBytes, splitBatch } from './batch.js'
 import { Entries, type Entry, POOL_LIMITS, type PoolLimits } from './entries.js'
 import { Tracker } from './handle.js'
@@ -29,6 +30,9 @@ export function pool<Tx = unknown>(init: PoolInit = {}): (components: PoolCompon
 const MAX_QUEUE = 1_024
 /** Blocks older than this are not remembered transaction by transaction, unless something is pooled: a sync would pay for it. */
 const FRESH_MS = 120_000
+
+/** What comes before a leaf when it is hashed: RFC 6962. */
+const LEAF = 0
 
 class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>, Startable {
   readonly [Symbol.toStringTag] = '@blockwire/pool'
@@ -262,7 +266,8 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   readonly #onBlock = ({ detail }: PoolChainEvents['block']): void => {
     const old = detail.header.time < this.#clock.now() - FRESH_MS
     if (old && this.#entries.size === 0 && this.#tracker.size === 0) return
-    const keys = splitBlock(detail.bytes, this.#chain.limits).txs.map((tx) => toHex(txId(tx)))
+    const { txs } = splitBlock(detail.bytes, this.#chain.limits)
+    const keys = apart(sha256Many(txs, LEAF)).map(toHex)
     this.#mined.add(keys, detail.hash)
     for (const key of keys) {
       this.#tracker.mined(key, detail.height, detail.hash)
