@@ -1,3 +1,8 @@
+/** Of a short ID. */
+export const SHORT_BYTES = 6
+/** What the lower four of them hold. */
+const UNIT = 0x1_0000_0000
+
 /**
  * SipHash-2-4 (Aumasson and Bernstein, 2012) under one key of 16 bytes, on 32-bit halves: BigInt takes many times as long. Against
  * whoever does not know the key, as collisions of short IDs are found otherwise by trying.
@@ -18,7 +23,7 @@ export class SipHash {
     const v = this.#v
     const low = (v[0]! ^ v[2]! ^ v[4]! ^ v[6]!) >>> 0
     const high = (v[1]! ^ v[3]! ^ v[5]! ^ v[7]!) & 0xffff
-    return high * 0x1_0000_0000 + low
+    return high * UNIT + low
   }
 
   /** All eight bytes, little-endian. */
@@ -130,4 +135,25 @@ function rounds(v: Int32Array, count: number): void {
   v[5] = h2
   v[6] = l3
   v[7] = h3
+}
+
+/** Each as six bytes, the lowest first. */
+export function encodeShorts(shorts: number[]): Uint8Array {
+  const bytes = new Uint8Array(SHORT_BYTES * shorts.length)
+  const view = new DataView(bytes.buffer)
+  for (const [i, short] of shorts.entries()) {
+    view.setUint32(SHORT_BYTES * i, short % UNIT, true)
+    view.setUint16(SHORT_BYTES * i + 4, Math.floor(short / UNIT), true)
+  }
+  return bytes
+}
+
+/** Of a multiple of six bytes. */
+export function decodeShorts(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const shorts: number[] = []
+  for (let at = 0; at < bytes.length; at += SHORT_BYTES) {
+    shorts.push(view.getUint16(at + 4, true) * UNIT + view.getUint32(at, true))
+  }
+  return shorts
 }

@@ -13,7 +13,7 @@ const VALUES: Record<string, string[]> = {
   status: ['protocol', 'pb'],
   peers: ['protocol', 'pb'],
   gossip: ['chain'],
-  pool: ['chain'],
+  pool: ['chain', 'protocol', 'pb'],
   sync: ['chain', 'protocol', 'pb'],
   ed25519: ['chain'],
   chat: ['protocol'],

@@ -30,6 +30,8 @@ export type NodeEvent =
     }
   /** Our own block is stored and synced to disk. */
   | { event: 'mined'; height: number; hash: string }
+  /** What the address that our rewards go to owns at head is another sum: in the smallest unit, decimal. Also once at the start. */
+  | { event: 'balance'; height: number; address: string; balance: string }
   /** A peer's head is at our height or below, and is not on our chain. */
   | { event: 'fork'; height: number; ours: string; theirs: string; peer: string }
   /** How it stands with a seed. `failed` (not reached) and `waiting` (lost) say why, and after which time it is tried again. */

@@ -6,8 +6,11 @@ import type { PrivateKey } from '@libp2p/interface'
 import { createNode, type Node } from 'blockwire'
 import { type CoinHeader, type CoinTx, coin, type Miner, miner } from 'blockwire/pow'
 import { dialable } from './address.js'
+import { BalanceWatch } from './balance.js'
 import type { NodeEvent, Report } from './event.js'
 import { loadOrCreateKey, nameOf } from './key.js'
+import { NETWORK } from './network.js'
+import { walletService } from './wallet.js'
 import { reportChain, reportPeers, reportSync } from './watch.js'
 import { type Win, WinsWatch } from './wins.js'
 
@@ -36,6 +39,10 @@ export interface MiningNodeInit {
 export interface MiningNode {
   readonly node: Node<CoinHeader, CoinTx>
   readonly name: string
+  /** Where the rewards go, hex; undefined in a node that keeps no state. */
+  readonly address: string | undefined
+  /** What that address owns at head, in the smallest unit; undefined until it was read. */
+  readonly balance: bigint | undefined
   /** Hashes a second over the last seconds; 0 while not mining. */
   readonly hashrate: number
   readonly mining: boolean
@@ -46,8 +53,7 @@ export interface MiningNode {
   stop(): Promise<void>
 }
 
-/** The name of the chain's network. Nodes of another network, block time or genesis are refused and told why. */
-export const NETWORK = 'hello'
+export { NETWORK } from './network.js'
 
 /** Starts the node; `report` gets its events from the first one on. */
 export async function startMiningNode(init: MiningNodeInit, report: Report): Promise<MiningNode> {
@@ -69,6 +75,8 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
     ...(seeds == null ? {} : { seeds }),
     ...(maxInbound == null ? {} : { peers: { maxInbound } }),
     ...(privateKey == null ? {} : { privateKey }),
+    // a wallet needs the state and the pool
+    ...(role === 'full' ? { services: { wallet: walletService() as never } } : {}),
     onRebuild: (progress) => report({ event: 'rebuild', ...progress }),
     // started below, so that no event comes before there is someone to hear it
     libp2p: { start: false }
@@ -77,6 +85,8 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
   reportChain(node, rules, key.publicKey, held.tell)
   reportPeers(node, held.tell)
   reportSync(node, held.tell)
+  const balance = role === 'full' ? new BalanceWatch(node.chain, key.publicKey, held.tell) : undefined
+  balance?.start()
   try {
     await node.libp2p.start()
   } catch (err) {
@@ -85,7 +95,8 @@ export async function startMiningNode(init: MiningNodeInit, report: Report): Pro
   }
   const multiaddrs = dialable(node.multiaddrs).map(({ address }) => address)
   held.release({ event: 'listening', multiaddrs })
-  return new RunningMiningNode(node, name, digger, new WinsWatch(node.chain, rules, key.publicKey))
+  const address = role === 'full' ? Buffer.from(key.publicKey).toString('hex') : undefined
+  return new RunningMiningNode(node, name, address, digger, balance, new WinsWatch(node.chain, rules, key.publicKey))
 }
 
 /** Keeps what happens while the node starts, so that `listening` comes first. */
@@ -110,9 +121,15 @@ class RunningMiningNode implements MiningNode {
   constructor(
     readonly node: Node<CoinHeader, CoinTx>,
     readonly name: string,
+    readonly address: string | undefined,
     private readonly miner: Miner | undefined,
+    private readonly balanceWatch: BalanceWatch | undefined,
     private readonly winsWatch: WinsWatch
   ) {}
+
+  get balance(): bigint | undefined {
+    return this.balanceWatch?.balance
+  }
 
   get mining(): boolean {
     return this.node.producer?.running ?? false

@@ -1,7 +1,7 @@
-/** The key that the rewards go to. */
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { DataUnusableError } from 'blockwire/errors'
+/** Keys in files: the one that the rewards go to, and those of wallets. */
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { ConfigError, DataUnusableError } from 'blockwire/errors'
 import { ed25519, type KeyPair } from 'blockwire/pow'
 
 /**
@@ -28,6 +28,51 @@ export function loadOrCreateKey(dataDir: string | undefined): KeyPair {
     if (err instanceof DataUnusableError) throw err
     throw new DataUnusableError(dataDir, err instanceof Error ? err.message : String(err), err)
   }
+}
+
+/**
+ * A new pair, its secret seed written to a file that was not there (0600). What is there is never overwritten.
+ *
+ * @throws ConfigError when the file exists, DataUnusableError when it cannot be written
+ */
+export function createKey(file: string): KeyPair {
+  const made = ed25519.generate()
+  try {
+    mkdirSync(dirname(file), { recursive: true })
+    const handle = openSync(file, 'wx', 0o600)
+    try {
+      writeFileSync(handle, `${Buffer.from(made.secretKey).toString('hex')}\n`)
+      fsyncSync(handle)
+    } finally {
+      closeSync(handle)
+    }
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new ConfigError('--key', `${file} is there already, and no key is overwritten`, {
+        fix: 'choose another file'
+      })
+    throw new DataUnusableError(file, err instanceof Error ? err.message : String(err), err)
+  }
+  return made
+}
+
+/**
+ * The pair in a file.
+ *
+ * @throws ConfigError when there is none, DataUnusableError when it cannot be read or understood
+ */
+export function readKey(file: string): KeyPair {
+  let found: KeyPair | undefined
+  try {
+    found = read(file)
+  } catch (err) {
+    if (err instanceof DataUnusableError) throw err
+    throw new DataUnusableError(file, err instanceof Error ? err.message : String(err), err)
+  }
+  if (found != null) return found
+  throw new ConfigError('--key', `there is no ${file}`, {
+    fix: "make one with 'wallet new', or name the reward.key in a node's directory"
+  })
 }
 
 /** A name that says the same as the address, for who gives none. */

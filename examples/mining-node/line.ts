@@ -66,6 +66,7 @@ export function lineOf(event: NodeEvent): Line | undefined {
     case 'stopped':
       return { word: 'stopped', text: `at #${count(event.height)} ${short(event.hash)}, bye`, tone: 'plain' }
     case 'listening':
+    case 'balance':
     case 'sync':
       return undefined
   }

@@ -41,6 +41,7 @@ export type {
   HeaderHash,
   Limits,
   Located,
+  PoolRules,
   ReadableState,
   Rules,
   StateDb,

@@ -91,6 +91,28 @@ export interface StateRules<Header, Tx> {
   reads?(tx: Tx): Uint8Array[]
 }
 
+/**
+ * What the pool may know of a transaction. None of it counts for whether a block is valid. A hook that throws leaves the transaction out of
+ * the pool.
+ */
+export interface PoolRules<Tx> {
+  /**
+   * Whose it is, and its place among the sender's: of one sender and sequence one at most is pooled, and blocks take them in sequence.
+   * Undefined: it has no sender. The sender is at most 256 bytes.
+   */
+  order?(tx: Tx): { sender: Uint8Array; sequence: bigint } | undefined
+  /**
+   * What it pays to whoever mines it, at least 0n. What pays more per byte is mined first and evicted last.
+   * @default 0n: the first to come is the first to be mined
+   */
+  fee?(tx: Tx): bigint
+  /**
+   * What it uses up, e.g. the output that it spends, the name that it takes: of those that share one only one is pooled. At
+   * most 256, together at most 1 KiB longer than the transaction.
+   */
+  conflicts?(tx: Tx): Uint8Array[]
+}
+
 export interface Limits {
   /** A block's bytes, header included. @default 1_048_576, at most 16 MiB */
   blockBytes?: number
@@ -124,6 +146,8 @@ export interface Rules<Header extends BaseHeader, Tx> {
   /** Needs no state, e.g. a signature. Whoever signs the genesis hash too makes a transaction that fits this chain alone. */
   checkTx?(tx: Tx, genesis: Uint8Array): Check
   state?: StateRules<Header, Tx>
+  /** How pending transactions are ranked, ordered and replaced. @default by arrival, never */
+  pool?: PoolRules<Tx>
   /** Ancestors that `checkHeader` may ask for. @default 16, at most 1_024 */
   lookback?: number
   /** At equal work. `first-seen`: the one first fully applied; a restart keeps its head. @default 'first-seen' */

@@ -30,6 +30,8 @@ export type IgnoreReason =
   | 'rule'
   /** A transaction that the current state does not admit. */
   | 'state'
+  /** A pending transaction stands in its place, and it does not pay enough more to replace it. */
+  | 'conflict'
   /** A rule of the app threw or timed out, or a write failed: our problem, not the sender's. */
   | 'error'
 

@@ -1,6 +1,15 @@
 /** Options that several commands have, in the same words. */
 import { type Command, Option } from 'commander'
-import { DEFAULT_HOST, parseAnnounce, parseBlockTime, parseData, parseHost, parsePort, parseSeeds } from './option.js'
+import {
+  DEFAULT_HOST,
+  parseAnnounce,
+  parseBlockTime,
+  parseData,
+  parseHost,
+  parseKey,
+  parsePort,
+  parseSeeds
+} from './option.js'
 
 export function portOption(first: number): Option {
   return new Option(
@@ -30,6 +39,14 @@ export function dataOption(keeps: string): Option {
 export function blockTimeOption(): Option {
   const what = 'time between blocks; all nodes of a chain need the same'
   return new Option('--block-time <seconds>', what).argParser(parseBlockTime)
+}
+
+/** In the working directory. */
+export const DEFAULT_KEY = 'wallet.key'
+
+export function keyOption(): Option {
+  const what = "file with the secret key; a node's reward.key is one, too"
+  return new Option('--key <file>', what).argParser(parseKey).default(DEFAULT_KEY)
 }
 
 /** What every command ends with. */

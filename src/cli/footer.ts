@@ -1,5 +1,6 @@
 /** The live lines at the foot of a terminal as text: pure, no colour. */
 
+import { amountText } from '../../examples/mining-node/amount.js'
 import { clean } from '../../examples/mining-node/clean.js'
 import { count, doneText, duration, nextTry, plural, rate, short, TROUBLE } from '../../examples/mining-node/line.js'
 import type { AbsentSeed } from '../../examples/mining-node/seeds.js'
@@ -20,6 +21,8 @@ export interface Live {
   hashrate: number
   peers: LivePeers
   pool: number
+  /** What our rewards come to, less what was sent, in the smallest unit; undefined where it is not known. */
+  balance?: bigint | undefined
   upMs: number
   wins: Win[]
   /** Those that are not connected. */
@@ -73,6 +76,7 @@ function stateLines(live: Live): string[] {
   const head = `head #${count(height)} ${short(hash)}${agreed}`
   return [
     ...(wins == null ? [] : [`won by ${wins}`]),
+    ...(live.balance == null ? [] : [`balance ${amountText(live.balance)}`]),
     ...why,
     `${around}  ${live.light ? 'headers only' : `pool ${pool} tx`}  ${up}  Ctrl-C stops`,
     state === 'mining' ? `mining #${count(height + 1)}  ${rate(live.hashrate)}  ${head}` : `${state}  ${head}`

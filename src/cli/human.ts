@@ -110,6 +110,7 @@ export class HumanScreen {
       hashrate: running.hashrate,
       peers,
       pool: light ? 0 : running.node.pool.size,
+      balance: running.balance,
       upMs: Date.now() - this.#startedAt,
       wins: this.#wins,
       seeds: this.#seeds.absent(Date.now())

@@ -9,6 +9,7 @@ const FIELDS: Partial<Record<NodeEvent['event'], string[]>> = {
   refused: ['peer', 'code', 'field', 'ours', 'theirs'],
   head: ['height', 'hash', 'miner', 'work', 'txs'],
   mined: ['height', 'hash'],
+  balance: ['height', 'address', 'balance'],
   reorg: ['from', 'to', 'common', 'depth'],
   seed: ['address', 'state', 'error', 'nextMs'],
   sync: ['state', 'height', 'target', 'claimed', 'peers', 'blocksPerSecond', 'headersPerSecond', 'eta', 'reason'],

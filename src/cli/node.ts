@@ -83,7 +83,7 @@ async function startOn(port: number, options: NodeOptions, report: Report): Prom
 
 function welcomeOf(
   options: NodeOptions,
-  { node, name }: MiningNode,
+  { node, name, address }: MiningNode,
   more: Pick<Welcome, 'version' | 'movedTo' | 'readyMs'>
 ): Welcome {
   const { chain, peerId, multiaddrs } = node
@@ -93,6 +93,7 @@ function welcomeOf(
     genesis: toHex(chain.genesis.hash),
     role: options.role,
     name,
+    wallet: address,
     peerId: peerId.toString(),
     data: options.data,
     height: chain.head.height,

@@ -1,7 +1,9 @@
 import { isIP } from 'node:net'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { parseAmount } from '../../examples/mining-node/amount.js'
 import { ConfigError } from '../errors.js'
+import { fromHex } from '../hex.js'
 
 /** Tried first when no `--port` is given. */
 export const DEFAULT_PORT = 5000
@@ -110,6 +112,50 @@ export function parseAnnounce(text: string, before: string[] = []): string[] {
   if (addresses.length === 0)
     throw new ConfigError('--announce', 'is empty', { fix: 'e.g. --announce /ip4/203.0.113.7/tcp/5000' })
   return [...new Set([...before, ...addresses])]
+}
+
+/** One node, by a multiaddr with a peer ID. */
+export function parseNode(text: string): string {
+  const [node, second] = parsePeers('--node', text, [], 'peer ID')
+  if (second != null) throw new ConfigError('--node', 'names two nodes', { fix: 'name one' })
+  return node!
+}
+
+export function parseKey(text: string): string {
+  if (text.trim() === '') throw new ConfigError('--key', 'is empty', { fix: 'e.g. --key ./wallet.key' })
+  return text
+}
+
+/** An address: 64 hex digits. */
+export function parseTo(text: string): Uint8Array {
+  if (!/^[0-9a-fA-F]{64}$/.test(text)) {
+    throw new ConfigError('--to', `'${text}' is not an address of 64 hex digits`, {
+      fix: "copy it whole, as 'wallet address' or the other's node shows it"
+    })
+  }
+  return fromHex(text)
+}
+
+/** More than nothing, in the smallest unit. */
+export function parsePayment(text: string): bigint {
+  const amount = parseFee(text, '--amount')
+  if (amount === 0n) throw new ConfigError('--amount', 'is 0', { fix: 'e.g. --amount 12.5' })
+  return amount
+}
+
+/** In the smallest unit. */
+export function parseFee(text: string, option: unknown = '--fee'): bigint {
+  const amount = parseAmount(text)
+  if (amount != null) return amount
+  const name = option === '--amount' ? option : '--fee'
+  throw new ConfigError(name, `'${text}' is not a number of coins with at most 8 decimals`, {
+    fix: `e.g. ${name} 12.5`
+  })
+}
+
+/** How many blocks deep a transfer is waited for. */
+export function parseWait(text: string): number {
+  return wholeNumber('--wait', text, 1, 1_000)
 }
 
 export function checkDebugIdentity(options: { debugIdentity: boolean; port: number | undefined }): void {

@@ -5,12 +5,16 @@ import { addChat, type ChatOptions } from './chat-command.js'
 import { type Failure, failureLines, failureOf } from './failure.js'
 import { addNode, type NodeOptions } from './node-command.js'
 import { addSeed, type SeedOptions } from './seed-command.js'
+import { addSend, type SendOptions } from './send-command.js'
+import { addWallet, type WalletOptions } from './wallet-command.js'
 
 /** What runs behind each command. */
 export interface Actions {
   node(options: NodeOptions): Promise<number>
   seed(options: SeedOptions): Promise<number>
   chat(options: ChatOptions): Promise<number>
+  wallet(options: WalletOptions): Promise<number>
+  send(options: SendOptions): Promise<number>
 }
 
 /** Where help and errors are written. */
@@ -24,6 +28,7 @@ Examples:
   $ blockwire node --mine
   $ blockwire seed
   $ blockwire chat
+  $ blockwire wallet new
   $ blockwire node --help
 `
 
@@ -53,6 +58,14 @@ export async function main(args: string[]): Promise<void> {
     async chat(options) {
       const { runChat } = await import('./chat.js')
       return runChat(options, version)
+    },
+    async wallet(options) {
+      const { runWallet } = await import('./wallet.js')
+      return runWallet(options)
+    },
+    async send(options) {
+      const { runSend } = await import('./send.js')
+      return runSend(options)
     }
   }).catch(fail)
   process.exit(code)
@@ -81,6 +94,12 @@ export async function run(
   })
   addChat(program, version, async (options) => {
     exit = await actions.chat(options)
+  })
+  addWallet(program, version, async (options) => {
+    exit = await actions.wallet(options)
+  })
+  addSend(program, version, async (options) => {
+    exit = await actions.send(options)
   })
   let at = 'blockwire'
   program.hook('preSubcommand', (_program, sub) => {

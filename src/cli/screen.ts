@@ -14,6 +14,8 @@ export interface Welcome {
   role: 'full' | 'light' | 'seed'
   name: string
   peerId: string
+  /** Where rewards go, hex; undefined where none can be won. */
+  wallet?: string | undefined
   /** Undefined: in memory. */
   data: string | undefined
   height: number
@@ -36,6 +38,7 @@ export function welcomeLines(welcome: Welcome): string[] {
   return [
     `blockwire ${version}   network ${network}   genesis ${genesis.slice(0, 8)}   ready in ${(readyMs / 1000).toFixed(1)} s`,
     row('you', `${whoText(welcome)}   ${middleOut(welcome.peerId)}`),
+    ...(welcome.wallet == null ? [] : [row('wallet', welcome.wallet)]),
     row('data', dataText(welcome)),
     ...(welcome.movedTo == null ? [] : [row('port', `${DEFAULT_PORT} is taken, using ${welcome.movedTo}`)]),
     ...(welcome.debugIdentity ? [row('warning', DEBUG_IDENTITY)] : []),

@@ -31,7 +31,7 @@ export interface BlocksComponents {
 /** Where a block's transactions are looked for. */
 export interface BlocksPool {
   /** All that are pending. */
-  values(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }>
+  entries(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }>
 }
 
 /** What block gossip needs of a chain. */
@@ -117,7 +117,7 @@ class BlocksService implements Blocks, Startable {
     const pool = sibling(this.#components, 'pool')
     this.#relay = new Relay({
       ...{ chain: this.#chain, clock: this.#clock, log: this.#log, ended: (key) => this.#ended(key) },
-      pooled: () => pool?.values() ?? [],
+      pooled: () => pool?.entries() ?? [],
       sync: sync?.fetchTxs == null ? undefined : (sync as BodiesSync),
       peers: sibling(this.#components, 'peers')
     })

@@ -10,16 +10,13 @@ import {
 import { sha256 } from '../hash.js'
 import { equalBytes } from '../hex.js'
 import { apart, sha256Many } from '../lanes.js'
-import { SipHash } from '../siphash.js'
+import { decodeShorts, encodeShorts, SHORT_BYTES, SipHash } from '../siphash.js'
 
 export const NONCE_BYTES = 8
-export const SHORT_BYTES = 6
 /** Smaller blocks travel whole: to ask for what is missing would take longer than to send it. */
 const SMALL_BYTES = 4_096
 /** What comes before a leaf when it is hashed: RFC 6962. */
 const LEAF = 0
-/** What the lower four of six bytes hold. */
-const UNIT = 0x1_0000_0000
 /** Where a block has the length of its header: no header is of no bytes. */
 const MARK = 0
 
@@ -118,27 +115,6 @@ export function decodeCompact(message: Uint8Array, limits: Sizes): Compact {
   const shorts = decodeShorts(reader.take(reader.left))
   if (new Set(shorts).size < shorts.length) throw new MalformedBytesError('a short ID stands there twice')
   return { header, nonce, count, prefilled, shorts }
-}
-
-/** Each as six bytes, the lowest first. */
-export function encodeShorts(shorts: number[]): Uint8Array {
-  const bytes = new Uint8Array(SHORT_BYTES * shorts.length)
-  const view = new DataView(bytes.buffer)
-  for (const [i, short] of shorts.entries()) {
-    view.setUint32(SHORT_BYTES * i, short % UNIT, true)
-    view.setUint16(SHORT_BYTES * i + 4, Math.floor(short / UNIT), true)
-  }
-  return bytes
-}
-
-/** Of a multiple of six bytes. */
-export function decodeShorts(bytes: Uint8Array): number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const shorts: number[] = []
-  for (let at = 0; at < bytes.length; at += SHORT_BYTES) {
-    shorts.push(view.getUint16(at + 4, true) * UNIT + view.getUint32(at, true))
-  }
-  return shorts
 }
 
 /** A block that is put together again. Transactions are kept as they are given. */

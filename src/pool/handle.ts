@@ -7,7 +7,10 @@ export type TxStatus =
   | { state: 'pending' }
   /** In this block of the head chain; `depth` 1 is the head itself. */
   | { state: 'included'; height: number; hash: Uint8Array; depth: number }
-  /** Not in the pool any more, and in no block that we follow. */
+  /**
+   * Not in the pool any more, and in no block that we follow. One of ours that the state refuses (`state`) is tried again on each new head, for
+   * as long as `lifetimeMs`: a reorganisation may make it `pending` again.
+   */
   | { state: 'dropped'; why: string }
 
 /** Follows one transaction of ours. */
@@ -107,10 +110,10 @@ export class Tracker {
     return this.#watches.get(key)
   }
 
-  /** Begins to follow a transaction that was just pooled. */
-  watch(key: string, id: Uint8Array): TxHandle {
+  /** Begins to follow a transaction, which was just pooled or is in a block. */
+  watch(key: string, id: Uint8Array, block?: { height: number; hash: Uint8Array }): TxHandle {
     const watch = this.#watches.get(key) ?? new Watch(id, this)
-    watch.place = { state: 'pending' }
+    watch.place = block == null ? { state: 'pending' } : { state: 'included', ...block }
     this.#watches.set(key, watch)
     if (this.#watches.size > MAX_WATCHES) this.#forgetOne()
     return watch
@@ -119,6 +122,12 @@ export class Tracker {
   mined(key: string, height: number, hash: Uint8Array): void {
     const watch = this.#watches.get(key)
     if (watch != null) watch.place = { state: 'included', height, hash }
+  }
+
+  /** It is pooled again: what refused it is gone. */
+  revived(key: string): void {
+    const watch = this.#watches.get(key)
+    if (watch?.place.state === 'dropped') watch.place = { state: 'pending' }
   }
 
   dropped(key: string, why: string): void {

@@ -1,22 +1,27 @@
 import { toHex } from '../hex.js'
+import type { BlockAt } from './own.js'
 
 /** IDs that are remembered; the oldest go first. */
 const MAX_MINED = 20_000
 
 /** Transactions of late blocks of the head chain, so that a late message does not pool them again. Keys are hex. */
 export class Mined {
-  /** Key of the transaction -> hex of the hash of its block, oldest first. */
-  readonly #blocks = new Map<string, string>()
+  /** Key of the transaction -> its block, oldest first. */
+  readonly #blocks = new Map<string, BlockAt>()
 
   has(key: string): boolean {
     return this.#blocks.has(key)
   }
 
-  add(keys: string[], block: Uint8Array): void {
-    const hash = toHex(block)
+  /** The block that holds it. */
+  get(key: string): BlockAt | undefined {
+    return this.#blocks.get(key)
+  }
+
+  add(keys: string[], block: BlockAt): void {
     for (const key of keys) {
       this.#blocks.delete(key)
-      this.#blocks.set(key, hash)
+      this.#blocks.set(key, block)
     }
     for (const key of this.#blocks.keys()) {
       if (this.#blocks.size <= MAX_MINED) break
@@ -27,6 +32,6 @@ export class Mined {
   /** These blocks left the head chain. What stands in another block of it stays known. */
   unwind(blocks: Uint8Array[]): void {
     const gone = new Set(blocks.map(toHex))
-    for (const [key, block] of this.#blocks) if (gone.has(block)) this.#blocks.delete(key)
+    for (const [key, { hash }] of this.#blocks) if (gone.has(toHex(hash))) this.#blocks.delete(key)
   }
 }

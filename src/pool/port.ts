@@ -1,8 +1,8 @@
-import type { ComponentLogger } from '@libp2p/interface'
+import type { ComponentLogger, PeerId } from '@libp2p/interface'
 import type { TypedEventTarget } from 'main-event'
-import type { BaseHeader, Check, Codec, Limits, Located, Verdict } from '../chain/index.js'
+import type { BaseHeader, Check, Codec, Limits, Located, PoolRules, Verdict } from '../chain/index.js'
 import type { Gossip } from '../gossip/index.js'
-import type { TxHandle } from './handle.js'
+import type { TxHandle, TxStatus } from './handle.js'
 
 /** A state at `head` on which transactions are tried one after another. */
 export interface PoolScratch<Tx> {
@@ -20,11 +20,13 @@ export interface PoolChainEvents {
 /** What a pool needs of a chain. */
 export interface PoolChain<Tx> {
   readonly limits: Required<Limits>
-  readonly rules: { readonly tx: Codec<Tx> }
+  readonly rules: { readonly tx: Codec<Tx>; readonly pool?: PoolRules<Tx> }
   readonly head: Located<BaseHeader>
   checkTx(bytes: Uint8Array): { verdict: Verdict; id: Uint8Array; tx?: Tx }
   scratch(): Promise<PoolScratch<Tx>>
   block(hash: Uint8Array): Promise<Uint8Array | undefined>
+  /** Of the head chain. */
+  hashAt(height: number): Uint8Array | undefined
   addEventListener<K extends keyof PoolChainEvents>(type: K, listener: (event: PoolChainEvents[K]) => void): void
   removeEventListener<K extends keyof PoolChainEvents>(type: K, listener: (event: PoolChainEvents[K]) => void): void
 }
@@ -42,22 +44,49 @@ export type RemoveReason =
   | 'mined'
   /** The state at the new head does not admit it. */
   | 'state'
-  /** There was no room for it beside those that came back from dropped blocks. */
+  /** There was no room for it beside what pays more, or came back from dropped blocks. */
   | 'full'
+  /** Another one that pays more stands in its place. */
+  | 'replaced'
+  /** It has waited for `lifetimeMs`. */
+  | 'expired'
+  /** It could not be kept on disk, and was not accepted. */
+  | 'error'
 
 export interface PoolEvents {
   add: CustomEvent<{ id: Uint8Array; size: number }>
   remove: CustomEvent<{ id: Uint8Array; why: RemoveReason }>
 }
 
-/** What came of an own transaction. */
+/** What came of a transaction. */
 export interface Added {
-  /** `accept`: it is pooled and published. `ignore('known')`: it was there already. */
+  /**
+   * `accept`: it is pooled and published; one of our own is on disk, too, where there is a journal, and stays until it is mined, expired or replaced
+   * by another of our own. `ignore('known')`: it was there already. `ignore('full')`, `ignore('conflict')`: there is no room for it, or another one
+   * stands in its place, at what it pays.
+   */
   verdict: Verdict
   /** Its Merkle leaf. */
   id: Uint8Array
-  /** There when it is in the pool, now or since before. */
+  /** There when it is our own and in the pool, now or since before. */
   handle?: TxHandle
+}
+
+export interface PoolAddOptions {
+  /**
+   * The peer that handed it over by another protocol than the topic. It is pooled and published as if it had come over the topic: it
+   * counts to the peer's share, may be evicted, and is not kept over a restart.
+   * @default none: it is our own
+   */
+  source?: PeerId
+  /** Pooled, but not published: all others have it. Only with `source`. @default false */
+  quiet?: boolean
+}
+
+/** A pending transaction as others may read it. */
+export interface Pooled {
+  readonly id: Uint8Array
+  readonly bytes: Uint8Array
 }
 
 export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
@@ -69,12 +98,25 @@ export interface Pool<Tx = unknown> extends TypedEventTarget<PoolEvents> {
    * Pools and publishes a transaction of our own: a value, or its bytes. Published within 10 ms, together with others.
    * It never throws for what the rules say; it throws what the codec's `encode` throws.
    */
-  add(tx: Tx | Uint8Array): Promise<Added>
+  add(tx: Tx | Uint8Array, options?: PoolAddOptions): Promise<Added>
+  /** Several, tried in this order, each with its own verdict. A transaction that is itself an array must be given as bytes. */
+  add(txs: (Tx | Uint8Array)[], options?: PoolAddOptions): Promise<Added[]>
   has(id: Uint8Array): boolean
   /** Its bytes. */
   get(id: Uint8Array): Uint8Array | undefined
-  /** All of them, in no order to rely on. Their bytes are not to be changed. */
-  values(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }>
-  /** Transactions for a block, in order of arrival, together at most `maxBytes` long, lengths included. */
+  /** The IDs of all that are pooled. The pool must not change while they are iterated: no `await` in between. */
+  ids(): Iterable<Uint8Array>
+  /** The same with their bytes. */
+  entries(): Iterable<Pooled>
+  /** Those of a sender (`rules.pool.order`), in sequence: what a wallet has to count in before it makes the next one. */
+  ofSender(sender: Uint8Array): Pooled[]
+  /** Follows one that was submitted here, also before a restart. Undefined for others, and long after it was mined. */
+  handle(id: Uint8Array): TxHandle | undefined
+  /** Where any transaction stands. Undefined: it is neither pooled nor in a late block, as far as is remembered (20,000). */
+  status(id: Uint8Array): TxStatus | undefined
+  /**
+   * Transactions for a block, together at most `maxBytes` long, lengths included: what pays most per byte first, at equal pay the oldest,
+   * each sender's in sequence.
+   */
   select(options: { maxBytes: number }): Uint8Array[]
 }

@@ -1,7 +1,7 @@
 import type { Limits, Verdict } from '../chain/index.js'
 import { splitBlock, txId } from '../chain/index.js'
 import { toHex } from '../hex.js'
-import type { Entry } from './entries.js'
+import type { Candidate } from './entries.js'
 
 /** Of a deeper reorganisation only the last blocks' transactions come back. */
 const MAX_BLOCKS = 100
@@ -28,15 +28,18 @@ export class Returned<Tx> {
     this.#blocks = [...this.#blocks, ...blocks].slice(-MAX_BLOCKS)
   }
 
-  /** Their transactions, each once, in their order, without those that `isKnown` knows. */
-  async take(isKnown: (key: string) => boolean): Promise<Entry<Tx>[]> {
-    const entries = new Map<string, Entry<Tx>>()
+  /** Their transactions, each once, in their order, without those that `isKnown` knows; no more than `limits` allow. */
+  async take(isKnown: (key: string) => boolean, limits: { txs: number; bytes: number }): Promise<Candidate<Tx>[]> {
+    const entries = new Map<string, Candidate<Tx>>()
+    let left = limits.bytes
     for (const hash of this.#blocks.splice(0)) {
       const block = await this.chain.block(hash)
       if (block == null) continue
       for (const view of splitBlock(block, this.chain.limits).txs) {
         const key = toHex(txId(view))
         if (isKnown(key) || entries.has(key)) continue
+        left -= view.length
+        if (left < 0 || entries.size >= limits.txs) return [...entries.values()]
         const bytes = view.slice()
         const { verdict, id, tx } = this.chain.checkTx(bytes)
         if (verdict.result === 'accept' && tx !== undefined) entries.set(key, { key, id, bytes, tx, source: undefined })

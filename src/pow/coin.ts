@@ -79,6 +79,10 @@ export function coin(init: CoinInit): CoinRules {
     },
     checkTx,
     state: ledger(reward),
+    pool: {
+      order: (value) => (value.kind === 'reward' ? undefined : { sender: value.from, sequence: value.seq }),
+      fee: (value) => (value.kind === 'reward' ? 0n : value.fee)
+    },
     difficulty,
     ...(init.limits == null ? {} : { limits: init.limits })
   }

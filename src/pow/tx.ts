@@ -37,7 +37,7 @@ export interface TransferInit {
   to: Uint8Array
   /** At least 1. */
   amount: bigint
-  /** @default 0n */
+  /** What pays more per byte is mined first. @default 0n */
   fee?: bigint
   /** How many transfers the sender has made before: `account(...).seq`. */
   seq: bigint

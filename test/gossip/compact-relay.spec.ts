@@ -73,7 +73,7 @@ async function relayHost(init: { sync?: FakeSync; clock?: HandClock } = {}): Pro
     chain,
     services: {
       ...(init.sync == null ? {} : { sync: () => init.sync }),
-      pool: () => ({ values: () => pooled.map((bytes) => ({ id: txId(bytes), bytes })) }),
+      pool: () => ({ entries: () => pooled.map((bytes) => ({ id: txId(bytes), bytes })) }),
       blocks: blocks(init.clock == null ? {} : { clock: init.clock }) as never
     }
   })
@@ -174,9 +174,9 @@ describe('a block in its compact form', () => {
     const [a, b] = await three({ sync })
     b.pooled.push(...txsOf(first))
     // a transaction that goes for another one: what a collision does, and nobody can make
-    const values = b.libp2p.services.pool as { values(): Iterable<{ id: Uint8Array; bytes: Uint8Array }> }
+    const pool = b.libp2p.services.pool as { entries(): Iterable<{ id: Uint8Array; bytes: Uint8Array }> }
     const ids = txsOf(first).map((bytes, i) => ({ id: txId(bytes), bytes: i === 5 ? txsOf(second)[0]! : bytes }))
-    values.values = () => ids
+    pool.entries = () => ids
     await a.blocks.publish(first.bytes)
     await until('b to have it', () => b.chain.head.height === 1)
     expect(sync.asked).toEqual([`block of ${a.id}`])

@@ -121,7 +121,7 @@ describe('a pool', () => {
     const [few, small] = [await poolHost({ txs: 2 }), await poolHost({ bytes: 2 * size + 1 })]
     for (const { pool } of [few, small]) {
       for (const key of ['a', 'b']) expect((await pool.add(tx(key))).verdict.result).toBe('accept')
-      expect((await pool.add(tx('c'))).verdict).toEqual({ result: 'ignore', reason: 'full' })
+      expect((await pool.add(tx('c'))).verdict).toMatchObject({ result: 'ignore', reason: 'full' })
       expect(pool.size).toBe(2)
     }
   })
