@@ -19,8 +19,6 @@ const READY_MS = 60_000
 const SPREAD_MS = 30_000
 /** Of a limit that has what it lacks from who told it: one stream, one block. */
 const FETCH = '/bench/block/1'
-/** Own transactions that may wait for the pool at once. */
-const ADDING = 500
 
 /** What all sockets of this process were given to send: below encryption and muxer. */
 let sent = 0
@@ -104,21 +102,25 @@ async function nodes() {
   let arrived = () => {}
   /** @type {Promise<unknown>} */
   let spread = Promise.resolve()
+  /** Those that have the block already. */
+  const done = new Set()
   for (const { chain } of all) {
-    const add = chain.add.bind(chain)
-    // it is whole, its root is checked, and it is passed on: what a chain does then keeps no other node waiting where each has a machine
-    chain.add = async (block, options) => {
-      arrived()
-      await spread
-      return add(block, options)
+    // By gossip, or by sync where that was slow. It is whole then, its root is checked, and it is passed on: what a chain does with it keeps no
+    // other node waiting where each has a machine.
+    for (const way of /** @type {const} */ (['add', 'addBlocks'])) {
+      const add = chain[way].bind(chain)
+      chain[way] = async (/** @type {any} */ given, /** @type {any} */ options) => {
+        if (!done.has(chain)) arrived()
+        done.add(chain)
+        await spread
+        return add(given, options)
+      }
     }
   }
   await measure(async (n) => {
     const txs = Array.from({ length: config.txs }, (_, i) => noise(`${n} ${i}`))
     if (config.pooled) {
-      await Promise.all(all.map((node) => fill(node, txs)))
-      // what was said of them is over
-      await pause(2 * PAUSE_MS)
+      for (const [i, node] of all.entries()) await fill(node, all[(i + 1) % all.length].peerId, txs)
     }
     const producer = all[n % all.length]
     const { hash, header: last } = producer.chain.head
@@ -130,6 +132,8 @@ async function nodes() {
       arrived: promise,
       async prepare() {
         await producer.chain.add(block)
+        done.clear()
+        done.add(producer.chain)
         arrived = one
         spread = promise
       },
@@ -139,11 +143,13 @@ async function nodes() {
   await Promise.all(all.map((node) => node.stop()))
 }
 
-/** @param {import('blockwire').Node} node @param {Uint8Array[]} txs */
-async function fill({ pool }, txs) {
-  for (let from = 0; from < txs.length; from += ADDING) {
-    await Promise.all(txs.slice(from, from + ADDING).map((tx) => pool.add(tx)))
-  }
+/**
+ * As if another node had handed them over: our own would be told again each minute.
+ *
+ * @param {import('blockwire').Node} node @param {import('@libp2p/interface').PeerId} source @param {Uint8Array[]} txs
+ */
+async function fill({ pool }, source, txs) {
+  await pool.add(txs, { source, quiet: true })
   if (pool.size < txs.length) throw new Error(`${pool.size} of ${txs.length} transactions are pooled`)
 }
 

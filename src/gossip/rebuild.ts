@@ -54,7 +54,7 @@ const SILENCE_MS = 2_000
 const TOTAL_MS = 8_000
 /** Peers that are asked for the whole block. */
 const MAX_WHOLE = 3
-/** Blocks that are fetched at once, each by its own message, and how many of them with one hash, and from one peer. */
+/** Messages that wait for what they lack at once; for one block, each of another peer, and of one peer. */
 const MAX_FETCHES = 16
 const MAX_BYTES = 64 * 1_048_576
 const MAX_PER_BLOCK = 3
@@ -79,13 +79,15 @@ export class Rebuilds {
 
   /** The block's bytes, whose root is checked; or what is to be said of the message. */
   async rebuild(wanted: Wanted, signal: AbortSignal): Promise<Uint8Array | Verdict> {
+    const fetch = { key: toHex(wanted.hash), peer: wanted.from.toString() }
+    // to look through the pool costs more than to make up another nonce
+    if (this.#count(({ key, peer }) => key === fetch.key && peer === fetch.peer) > 0) return ignore('full')
     const filling = new Filling(wanted.compact, wanted.hash)
     filling.search(this.init.pooled())
     const block = this.#whole(filling)
     if (block != null) return block
     const { sync } = this.init
     if (sync == null) return ignore('missing')
-    const fetch = { key: toHex(wanted.hash), peer: wanted.from.toString() }
     const full =
       this.#fetches.size >= this.#max ||
       this.#count(({ key }) => key === fetch.key) >= MAX_PER_BLOCK ||
@@ -133,9 +135,13 @@ export class Rebuilds {
     }
     // it came another way
     block ??= this.#here(hash) ? await this.init.chain.block(hash) : undefined
-    if (block == null) return ignore('missing')
+    const { peers: judges } = this.init
+    if (block == null) {
+      if (!signal.aborted) judges?.fault(from, 'quality', 'it did not give what a block that it sent lacks')
+      return ignore('missing')
+    }
     if (!this.#matches(filling, block)) return UNLIKE
-    for (const peer of liars) this.init.peers?.fault(peer, 'protocol', 'transactions that the block does not hold')
+    for (const peer of liars) judges?.fault(peer, 'protocol', 'transactions that the block does not hold')
     return block
   }
 

@@ -191,7 +191,8 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const parts = [chain, planner, requester, neighbours, this.#log, this.#evaluate] as const
     const run = new AbortController()
     const blocks = sibling(this.components, 'blocks')
-    const recent = (hash: Uint8Array): Uint8Array | undefined => blocks?.recent(hash)
+    const recent = (hash: Uint8Array): Uint8Array | undefined =>
+      chain.has(hash) === 'invalid' ? undefined : blocks?.recent(hash)
     const transactions = new TxServer(chain, recent)
     const changes = new Changes()
     const around = [planner, requester, neighbours, this.#log, this.#clock, changes, this.#evaluate] as const

@@ -158,11 +158,12 @@ describe('a block in its compact form', () => {
     expect([b.judge.results, b.judge.faults]).toEqual([['accept'], []])
   })
 
-  it('whose transactions nobody has is ignored, and charged to nobody', async () => {
+  it('whose transactions nobody gives is ignored, and who sent it is trusted less', async () => {
     const [a, b] = await three({ sync: new FakeSync() })
     await a.blocks.publish(first.bytes)
     await until('b to judge it', () => b.judge.results.length === 1)
-    expect([b.judge.results, b.judge.faults]).toEqual([['ignore missing'], []])
+    expect(b.judge.results).toEqual(['ignore missing'])
+    expect(b.judge.faults).toEqual([`${a.id} it did not give what a block that it sent lacks`])
     // the whole block is not taken for the same message
     const wholly = b.gossip.pubsub.getTopics()[0]!
     await a.gossip.pubsub.publish(wholly, first.bytes)
@@ -277,11 +278,16 @@ describe('blocks that are being fetched', () => {
     })
     const [, b, , publish] = await three({ sync })
     for (let nonce = 1; nonce <= 6; nonce++) await publish(compact(first, nonce))
-    await until('b to be full', () => b.judge.results.length === 3)
-    expect(b.judge.results).toEqual(['ignore full', 'ignore full', 'ignore full'])
-    expect(sync.asked).toHaveLength(3)
+    // other blocks of the same peer
+    for (let n = 0; n < 4; n++) {
+      const txs = Array.from({ length: 60 }, (_, i) => tx(1_000 + 100 * n + i))
+      await publish(compact(buildBlock(rules, genesis, { txs })))
+    }
+    await until('b to be full', () => b.judge.results.length === 6)
+    expect(new Set(b.judge.results)).toEqual(new Set(['ignore full']))
+    expect(sync.asked).toHaveLength(4)
     await b.libp2p.stop()
-    expect(b.judge.results).toHaveLength(3)
+    expect(b.judge.results).toHaveLength(6)
     expect(b.chain.head.height).toBe(0)
   })
 })
