@@ -23,7 +23,7 @@ export interface BlocksComponents {
   chain: BlocksChain
   gossip: Gossip
   logger: ComponentLogger
-  sync?: BlocksSync & Partial<BodiesSync>
+  sync?: BlocksSync & BodiesSync
   pool?: BlocksPool
   peers?: BlocksPeers
 }
@@ -118,7 +118,7 @@ class BlocksService implements Blocks, Startable {
     this.#relay = new Relay({
       ...{ chain: this.#chain, clock: this.#clock, log: this.#log, ended: (key) => this.#ended(key) },
       pooled: () => pool?.entries() ?? [],
-      sync: sync?.fetchTxs == null ? undefined : (sync as BodiesSync),
+      sync,
       peers: sibling(this.#components, 'peers')
     })
     if (sync != null) this.#searches = new Searches(sync, (missing) => this.#connect(missing), this.#log)

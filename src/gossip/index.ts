@@ -17,6 +17,7 @@ export {
   type BlocksChain,
   type BlocksComponents,
   type BlocksInit,
+  type BlocksPool,
   blocks
 } from './blocks.js'
 export {
@@ -28,5 +29,6 @@ export {
   gossip
 } from './gossip.js'
 export { MESSAGE_ID_BYTES, messageId } from './message-id.js'
+export type { BlocksPeers, BodiesSync } from './rebuild.js'
 export type { BlocksSync } from './search.js'
 export type { Topic, TopicEvents, TopicMessage, TopicOptions } from './topic.js'

@@ -16,7 +16,8 @@ export interface CatchUpInit {
   clock?: Clock
 }
 
-interface CatchUpPeer {
+/** A peer that follows our chain. */
+export interface CatchUpPeer {
   readonly peer: PeerId
   readonly connection: Connection
   readonly role: string
