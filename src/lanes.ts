@@ -9,6 +9,8 @@ interface Sha256 {
   root(at: number, count: number): void
 }
 
+/** What comes before a leaf when it is hashed. */
+const LEAF = 0
 /** Hashes at once, and nodes of one subtree: a power of two. */
 const MAX_COUNT = 4_096
 const HASH_BYTES = 32
@@ -157,6 +159,11 @@ export function rootOf(hashes: Uint8Array): Uint8Array {
     level = above
   }
   return level
+}
+
+/** IDs of transactions, side by side: the leaf hashes of RFC 6962. */
+export function leafHashes(txs: Uint8Array[]): Uint8Array[] {
+  return apart(sha256Many(txs, LEAF))
 }
 
 /** Hashes that stand one after the other, each as a view. */

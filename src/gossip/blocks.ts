@@ -144,8 +144,8 @@ class BlocksService implements Blocks, Startable {
   }
 
   async publish(block: Uint8Array, { prefilled = 0 }: { prefilled?: number } = {}): Promise<{ recipients: number }> {
-    const { hash } = this.#chain.check(block)
-    if (hash != null) this.#relay?.recent.add(toHex(hash), block)
+    const { hash, verdict } = this.#chain.check(block)
+    if (hash != null && verdict.result !== 'reject' && this.#started) this.#relay?.recent.add(toHex(hash), block)
     const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
     const { limits } = this.#chain
     const compact = hash == null ? undefined : compactOf(block, hash, { limits, prefilled, nonce })

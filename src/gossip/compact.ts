@@ -9,14 +9,12 @@ import {
 } from '../chain/index.js'
 import { sha256 } from '../hash.js'
 import { equalBytes } from '../hex.js'
-import { apart, sha256Many } from '../lanes.js'
+import { leafHashes } from '../lanes.js'
 import { decodeShorts, encodeShorts, SHORT_BYTES, SipHash } from '../siphash.js'
 
 export const NONCE_BYTES = 8
 /** Smaller blocks travel whole: to ask for what is missing would take longer than to send it. */
 const SMALL_BYTES = 4_096
-/** What comes before a leaf when it is hashed: RFC 6962. */
-const LEAF = 0
 /** Where a block has the length of its header: no header is of no bytes. */
 const MARK = 0
 
@@ -53,7 +51,7 @@ export function keyOf(hash: Uint8Array, nonce: Uint8Array): SipHash {
 
 /** Short IDs of transactions. */
 export function shortsOf(sip: SipHash, txs: Uint8Array[]): number[] {
-  return apart(sha256Many(txs, LEAF)).map((id) => sip.short(id))
+  return leafHashes(txs).map((id) => sip.short(id))
 }
 
 /**
@@ -117,7 +115,7 @@ export function decodeCompact(message: Uint8Array, limits: Sizes): Compact {
   return { header, nonce, count, prefilled, shorts }
 }
 
-/** A block that is put together again. Transactions are kept as they are given. */
+/** A block that is put together again. Transactions are kept as they are given, views of larger buffers too: it does not live long. */
 export class Filling {
   readonly #txs: (Uint8Array | undefined)[]
   /** Of each transaction that did not come whole. */
@@ -160,8 +158,7 @@ export class Filling {
     for (const [i, short] of shortsOf(this.#sip, txs).entries()) {
       const index = indexes[i]
       if (index == null || short !== this.#shorts[index]) return false
-      // what came is a view of a larger buffer
-      this.#txs[index] = txs[i]!.slice()
+      this.#txs[index] = txs[i]
     }
     return true
   }

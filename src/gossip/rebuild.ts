@@ -125,8 +125,9 @@ export class Rebuilds {
       }
       block = this.#whole(filling)
     }
+    const fits = block != null
     asked = 0
-    for (const peer of block == null ? peers() : []) {
+    for (const peer of fits ? [] : peers()) {
       if (signal.aborted || this.#here(hash) || ++asked > MAX_WHOLE) break
       const deadline = new Deadline(this.init.clock, signal, TOTAL_MS)
       block = await sync.fetchBlock(wanted, peer, deadline)
@@ -140,7 +141,7 @@ export class Rebuilds {
       if (!signal.aborted) judges?.fault(from, 'quality', 'it did not give what a block that it sent lacks')
       return ignore('missing')
     }
-    if (!this.#matches(filling, block)) return UNLIKE
+    if (!fits && !this.#matches(filling, block)) return UNLIKE
     for (const peer of liars) judges?.fault(peer, 'protocol', 'transactions that the block does not hold')
     return block
   }

@@ -2,7 +2,7 @@ import type { Logger } from '@libp2p/interface'
 import { ignore, splitBlock, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { toHex } from '../hex.js'
-import { apart, sha256Many } from '../lanes.js'
+import { leafHashes } from '../lanes.js'
 import { describe } from './describe.js'
 import { type Candidate, Entries, type Entry, type PoolLimits } from './entries.js'
 import { Tracker } from './handle.js'
@@ -18,8 +18,6 @@ import { Trials } from './trials.js'
 const MAX_QUEUE = 1_024
 /** Blocks older than this are not remembered transaction by transaction, unless something is pooled: a sync would pay for it. */
 const FRESH_MS = 120_000
-/** What comes before a leaf when it is hashed: RFC 6962. */
-const LEAF = 0
 
 export interface AdmissionInit<Tx> {
   chain: PoolChain<Tx>
@@ -157,7 +155,7 @@ export class Admission<Tx> {
   readonly #onBlock = ({ detail }: PoolChainEvents['block']): void => {
     const old = detail.header.time < this.#init.clock.now() - FRESH_MS
     if (old && this.entries.size === 0 && this.tracker.size === 0) return
-    const keys = apart(sha256Many(splitBlock(detail.bytes, this.#chain.limits).txs, LEAF)).map(toHex)
+    const keys = leafHashes(splitBlock(detail.bytes, this.#chain.limits).txs).map(toHex)
     const { height, hash } = detail
     this.#mined.add(keys, { height, hash })
     for (const key of keys) {

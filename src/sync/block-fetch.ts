@@ -1,16 +1,13 @@
 import type { Logger, PeerId } from '@libp2p/interface'
 import { merkleRoot, reject, splitBlock } from '../chain/index.js'
 import { equalBytes, toHex } from '../hex.js'
-import { apart, sha256Many } from '../lanes.js'
+import { leafHashes } from '../lanes.js'
 import type { Changes } from './changes.js'
 import { MAX_TXS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
 import type { Planner } from './planner.js'
 import type { SyncChain } from './port.js'
 import type { Asked, Requester } from './requester.js'
-
-/** What comes before a leaf when it is hashed: RFC 6962. */
-const LEAF = 0
 
 /** Takes one of a peer's places as soon as one is free. False when it is gone, or nobody waits any more. Whoever has one must free it. */
 export async function takePlace(planner: Planner, changes: Changes, id: string, signal: AbortSignal): Promise<boolean> {
@@ -89,7 +86,7 @@ export class BlockFetch {
   #hasRoot(block: Uint8Array, root: Uint8Array): boolean {
     try {
       const { txs } = splitBlock(block, this.chain.limits)
-      return equalBytes(merkleRoot(apart(sha256Many(txs, LEAF))), root)
+      return equalBytes(merkleRoot(leafHashes(txs)), root)
     } catch {
       return false
     }
