@@ -5,6 +5,10 @@ import { table } from './report.mjs'
 
 /** By name: what it measures, and how to load it. */
 const BENCHES = {
+  blocks: {
+    about: 'bytes and time until a block of 1 MB is at ten nodes',
+    load: () => import('./blocks/index.mjs')
+  },
   mine: { about: 'hashes a second of the miner on all cores', load: () => import('./mine/index.mjs') },
   peers: {
     about: 'memory of an idle peer, and time until nodes that know a seed have found each other',

@@ -23,7 +23,8 @@ import { toHex } from './hex.js'
 import { isTooOld } from './node-version.js'
 import { noise } from './noise.js'
 import { hostDefaults, type Peers, type PeersInit, peers, steadyMuxer } from './peers/index.js'
-import { type Pool, type PoolInit, pool } from './pool/index.js'
+import { type CatchUp, catchUp, type Pool, type PoolInit, pool } from './pool/index.js'
+import { Serving } from './protocol/index.js'
 import { quietLogger } from './quiet-logger.js'
 import { type Role, type Status, status } from './status/index.js'
 import { type Light, type Sync, sync } from './sync/index.js'
@@ -64,7 +65,7 @@ export interface NodeInit<Header extends BaseHeader, Tx> {
   clock?: Clock
   /** libp2p's own options, over our defaults. Its services, datastore and key are set by the options above. */
   libp2p?: Omit<Libp2pOptions, 'services' | 'datastore' | 'privateKey'>
-  /** More libp2p services of the app's own. They find ours by name: chain, peers, status, gossip, blocks, pool, sync. */
+  /** More libp2p services of the app's own. They find ours by name: chain, peers, status, gossip, blocks, pool, catchUp, sync. */
   services?: ServiceFactoryMap
 }
 
@@ -160,6 +161,8 @@ type Services<Header extends BaseHeader, Tx> = {
   /** Not in a light node: it takes part in neither topic. */
   blocks?: Blocks
   pool?: Pool<Tx>
+  /** Only in a full node. */
+  catchUp?: CatchUp
   sync: Sync
   producer?: Producer<Header>
 }
@@ -180,6 +183,7 @@ function hostOptions<Header extends BaseHeader, Tx>(
   const defaults = hostDefaults()
   const given = init.libp2p ?? {}
   const privateKey = dir?.privateKey ?? init.privateKey
+  const serving = new Serving({ clock, urgent: () => chain.busy })
   return {
     transports: [tcp()],
     connectionEncrypters: [noise()],
@@ -207,7 +211,8 @@ function hostOptions<Header extends BaseHeader, Tx>(
       status: status({ role, clock }),
       gossip: gossip({ passive: role === 'seed', clock }),
       ...(role === 'light' ? {} : { blocks: blocks({ clock }), pool: pool(poolInit(init.pool, clock, dir)) }),
-      sync: sync({ role, clock }),
+      ...(role === 'full' ? { catchUp: catchUp({ clock, serving }) } : {}),
+      sync: sync({ role, clock, serving }),
       ...(init.produce == null
         ? {}
         : { producer: producer({ clock, ...(init.seeds?.length ? {} : { aloneMs: 0 }), ...init.produce }) })

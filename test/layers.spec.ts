@@ -13,7 +13,7 @@ const VALUES: Record<string, string[]> = {
   status: ['protocol', 'pb'],
   peers: ['protocol', 'pb'],
   gossip: ['chain'],
-  pool: ['chain'],
+  pool: ['chain', 'protocol', 'pb'],
   sync: ['chain', 'protocol', 'pb'],
   ed25519: ['chain'],
   chat: ['protocol', 'pb'],
@@ -59,7 +59,7 @@ const roomOf = (path: string): string =>
   path.startsWith('../examples/') ? 'examples' : path.includes('/') ? path.split('/')[0]! : '.'
 
 /** Files beside the rooms that every room may use. */
-const SHARED = new Set(['errors.js', 'clock.js', 'hex.js', 'hash.js', 'lanes.js', 'rate.js'])
+const SHARED = new Set(['errors.js', 'clock.js', 'hex.js', 'hash.js', 'lanes.js', 'rate.js', 'siphash.js'])
 
 describe('the rooms', () => {
   it('take values only from the rooms that they stand on', async () => {

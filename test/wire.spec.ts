@@ -5,14 +5,18 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { encodeBlock, txId } from '../dist/src/chain/block.js'
 import { merkleRoot } from '../dist/src/chain/merkle.js'
 import { systemClock } from '../dist/src/clock.js'
+import { compactOf } from '../dist/src/gossip/compact.js'
 import { messageId } from '../dist/src/gossip/message-id.js'
 import { fromHex, toHex } from '../dist/src/hex.js'
+import { PoolRequest } from '../dist/src/pb/catch-up.js'
 import { ChatFrame } from '../dist/src/pb/chat.js'
 import { Frame } from '../dist/src/pb/frame.js'
 import { PeersRequest } from '../dist/src/pb/peers.js'
 import { RoomMessage } from '../dist/src/pb/room.js'
 import { StatusMessage } from '../dist/src/pb/status.js'
 import { SyncRequest, TxProof } from '../dist/src/pb/sync.js'
+import { poolProtocol } from '../dist/src/pool/catch-up-wire.js'
+import { encodeShorts, SipHash } from '../dist/src/siphash.js'
 import { helloOf } from '../dist/src/status/hello.js'
 import { encodeIndexes } from '../dist/src/sync/indexes.js'
 import { syncProtocol } from '../dist/src/sync/wire.js'
@@ -126,6 +130,13 @@ describe('messages', () => {
       { proof: { block: Uint8Array.of(), tx: hash(2) } },
       `2a 22 12 20 ${h('02')}`
     ],
+    ['short IDs request', PoolRequest, { ids: { salt: new Uint8Array(16).fill(5) } }, `0a 12 0a 10 ${'05'.repeat(16)}`],
+    [
+      'pending transactions request',
+      PoolRequest,
+      { txs: { salt: new Uint8Array(16).fill(5), ids: encodeShorts([1, 0x0605_0403_0201]) } },
+      `12 20 0a 10 ${'05'.repeat(16)} 12 0c 010000000000 010203040506`
+    ],
     [
       'proof',
       TxProof,
@@ -157,6 +168,20 @@ describe('what messages rest on', () => {
     )
   })
 
+  it('a block by its short IDs', () => {
+    const block = encodeBlock(Uint8Array.of(1, 2, 3), [Uint8Array.of(4), new Uint8Array(5_000).fill(5)])
+    const limits = { headerBytes: 1_024, blockBytes: 1 << 20, txBytes: 65_536, futureMs: 15_000 }
+    const nonce = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)
+    expect(toHex(compactOf(block, hash(1), { limits, prefilled: 1, nonce })!)).toBe(
+      hex('00 03 010203 0102030405060708 02 01 00 01 04 65ca7a234cee')
+    )
+  })
+
+  it('a short ID of pool/1', () => {
+    const sip = new SipHash(new Uint8Array(16).fill(5))
+    expect(toHex(encodeShorts([sip.short(txId(Uint8Array.of(4)))]))).toBe('4324ef858b6f')
+  })
+
   it('the ID of a gossip message', () => {
     expect(toHex(messageId('/blockwire/hello-09090909/blocks/1', Uint8Array.of(1, 2, 3)))).toBe(
       '4d4e5c4b008770ba246f760aba9ad177bcd4e05a'
@@ -173,6 +198,7 @@ describe('protocol IDs', () => {
     const limits = { headerBytes: 1_024, blockBytes: 1 << 20, txBytes: 65_536 }
     expect(STATUS_PROTOCOL).toBe('/blockwire/status/1')
     expect(syncProtocol(limits, systemClock).id('hello-09090909')).toBe('/blockwire/hello-09090909/sync/1')
+    expect(poolProtocol(limits, systemClock).id('hello-09090909')).toBe('/blockwire/hello-09090909/pool/1')
   })
 })
 

@@ -24,7 +24,7 @@ import { CLOSED, guarded, reorganise } from './reorg.js'
 import type { OpenReport } from './repair.js'
 import type { Ancestors, BaseHeader, Limits, Located, ReadableState, Rules } from './rules.js'
 import { acceptSplit, type Split, settleLive, splitOf } from './split.js'
-import { type Checked, checkBlock } from './standing.js'
+import { type Checked, checkBlock, checkHeader } from './standing.js'
 import { Store } from './store.js'
 import { type Minimum, minimumOf, thresholdOf } from './threshold.js'
 import type { CheckedTx } from './tx-checks.js'
@@ -189,6 +189,11 @@ export class Chain<Header extends BaseHeader = BaseHeader, Tx = unknown>
   /** What a sender can know: size, encoding, time, height, `checkHeader`, Merkle root, `checkTx`. Needs no state, changes nothing. */
   check(bytes: Uint8Array): Checked<Header> {
     return checkBlock(this.#core, bytes)
+  }
+
+  /** The same of a block whose body is still to come: all but the Merkle root and the transactions. The bytes are not to be changed. */
+  checkHeader(bytes: Uint8Array): Checked<Header> {
+    return checkHeader(this.#core, bytes)
   }
 
   /**

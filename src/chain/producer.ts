@@ -46,7 +46,7 @@ export interface ProducerComponents<Header extends BaseHeader, Tx> {
 interface Siblings {
   sync?: { readonly state: string } & TypedEventTarget<{ state: CustomEvent }>
   pool?: { select(options: { maxBytes: number }): Uint8Array[] }
-  blocks?: { publish(block: Uint8Array): Promise<unknown> }
+  blocks?: { publish(block: Uint8Array, options: { prefilled: number }): Promise<unknown> }
 }
 
 export interface Producer<Header extends BaseHeader = BaseHeader> extends TypedEventTarget<ProducerEvents<Header>> {
@@ -217,7 +217,7 @@ class ProducerService<Header extends BaseHeader, Tx>
       // the seal gave up on this parent: the next head or the next change of sync wakes us
       if (proposed == null) return
       this.safeDispatchEvent('produced', { detail: proposed })
-      await this.#siblings.blocks?.publish(proposed.bytes)
+      await this.#siblings.blocks?.publish(proposed.bytes, { prefilled: proposed.prefix })
     } catch (err) {
       if (this.#job === job) this.#job = undefined
       if (!job.signal.aborted) {

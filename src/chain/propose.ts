@@ -61,6 +61,8 @@ export interface Sealed<Header, Tx> {
 export interface Proposed<Header> extends Located<Header> {
   bytes: Uint8Array
   txs: Uint8Array[]
+  /** How many of them are the prefix. */
+  prefix: number
 }
 
 /** A state at head on which transactions can be tried, one after another. */
@@ -81,7 +83,7 @@ export interface Scratch<Tx> {
 interface Built<Header extends BaseHeader, Tx> {
   draft: Draft<Header, Tx>
   /** The block's bytes. Throws where a codec of the app does. */
-  assemble(sealed: Sealed<Header, Tx>): { bytes: Uint8Array; txs: Uint8Array[] }
+  assemble(sealed: Sealed<Header, Tx>): { bytes: Uint8Array; txs: Uint8Array[]; prefix: number }
 }
 
 /**
@@ -149,8 +151,9 @@ async function build<Header extends BaseHeader, Tx>(
       rootWith
     },
     assemble(sealed) {
-      const all = [...encode(sealed.prefix ?? prefix), ...txs]
-      return { bytes: encodeBlock(rules.header.encode(sealed.header), all), txs: all }
+      const first = encode(sealed.prefix ?? prefix)
+      const all = [...first, ...txs]
+      return { bytes: encodeBlock(rules.header.encode(sealed.header), all), txs: all, prefix: first.length }
     }
   }
 }

@@ -75,19 +75,29 @@ export function objectionTo<Header extends BaseHeader, Tx>(
 export function checkBlock<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, bytes: Uint8Array): Checked<Header> {
   const piece = core.inspector.open(bytes)
   if (!('hash' in piece)) return { verdict: piece }
-  const { verdict, place, deep } = assess(core, piece)
-  const checked: Checked<Header> = { verdict, hash: piece.hash, header: piece.header, txs: piece.raw }
+  const checked = { ...checkNamed(core, piece), txs: piece.raw }
+  if (checked.verdict.result !== 'accept' && !isFuture(checked.verdict)) return checked
+  const body = core.inspector.body(piece)
+  if (body.verdict.result !== 'accept') checked.verdict = body.verdict
+  return checked
+}
+
+/** The same of a block whose body is still to come. */
+export function checkHeader<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, bytes: Uint8Array): Checked<Header> {
+  const named = core.inspector.header(bytes)
+  return 'hash' in named ? checkNamed(core, named) : { verdict: named }
+}
+
+function checkNamed<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, named: Named<Header>): Checked<Header> {
+  const { hash, header } = named
+  const { verdict, place, deep } = assess(core, named)
+  const checked: Checked<Header> = { verdict, hash, header }
   if (place == null) return checked
   checked.height = place.height
   // with one block its whole chain would come in, a block at a time
-  if (verdict.result !== 'reject' && core.tree.get(piece.hash) == null && !reaches(place, thresholdOf(core)))
+  if (verdict.result !== 'reject' && core.tree.get(hash) == null && !reaches(place, thresholdOf(core)))
     checked.verdict = ignore('low-work', `${place.work} in all`)
-  if (checked.verdict !== verdict || (verdict.result !== 'accept' && !isFuture(verdict))) return checked
-  if (deep) checked.verdict = ignore('too-deep')
-  else {
-    const body = core.inspector.body(piece)
-    if (body.verdict.result !== 'accept') checked.verdict = body.verdict
-  }
+  else if (deep && (verdict.result === 'accept' || isFuture(verdict))) checked.verdict = ignore('too-deep')
   return checked
 }
 

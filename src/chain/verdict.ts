@@ -16,6 +16,8 @@ export type IgnoreReason =
   | 'known'
   /** Its parent is not here (yet). */
   | 'unknown-parent'
+  /** Transactions of it could not be had in time. */
+  | 'missing'
   /** Its time is more than `futureMs` ahead of our clock; it is parked until due. */
   | 'future'
   /** It forks off more than `maxReorg` blocks below our head. */

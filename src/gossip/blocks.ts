@@ -1,10 +1,13 @@
 import type { ComponentLogger, Logger, PeerId, Startable } from '@libp2p/interface'
 import type { BaseHeader, Limits, Located } from '../chain/index.js'
-import { ACCEPT, ignore, reject, type Verdict } from '../chain/index.js'
+import { ignore, reject, type Verdict } from '../chain/index.js'
 import { type Clock, systemClock } from '../clock.js'
 import { fromHex, toHex } from '../hex.js'
+import { compactOf, NONCE_BYTES } from './compact.js'
 import type { Gossip } from './gossip.js'
 import { type Orphan, Orphans } from './orphans.js'
+import type { BlocksPeers, BodiesSync } from './rebuild.js'
+import { type Candidate, Relay } from './relay.js'
 import { type BlocksSync, Searches } from './search.js'
 import type { Topic, TopicMessage } from './topic.js'
 
@@ -12,12 +15,23 @@ export interface BlocksInit {
   clock?: Clock
 }
 
-/** What block gossip needs of its siblings. `sync` may be missing: then a parent must come by itself. */
+/**
+ * What block gossip needs of its siblings. Without `sync` a parent must come by itself, and so must all transactions of a block; without
+ * `pool` they are all asked for.
+ */
 export interface BlocksComponents {
   chain: BlocksChain
   gossip: Gossip
   logger: ComponentLogger
-  sync?: BlocksSync
+  sync?: BlocksSync & BodiesSync
+  pool?: BlocksPool
+  peers?: BlocksPeers
+}
+
+/** Where a block's transactions are looked for. */
+export interface BlocksPool {
+  /** All that are pending. */
+  entries(): Iterable<{ readonly id: Uint8Array; readonly bytes: Uint8Array }>
 }
 
 /** What block gossip needs of a chain. */
@@ -27,9 +41,12 @@ export interface BlocksChain {
   check(bytes: Uint8Array): { verdict: Verdict; hash?: Uint8Array; header?: BaseHeader }
   /** Checks its transactions on all cores, so that `check` need not. Undefined when there is nothing to wait for. */
   prepare?(bytes: Uint8Array): Promise<unknown> | undefined
+  /** The same of a block whose body is still to come. */
+  checkHeader(bytes: Uint8Array): { verdict: Verdict; hash?: Uint8Array; header?: BaseHeader }
   add(bytes: Uint8Array): Promise<Verdict>
   has(hash: Uint8Array): 'header' | 'body' | 'valid' | 'invalid' | undefined
   locate(hash: Uint8Array): Located<BaseHeader> | undefined
+  block(hash: Uint8Array): Promise<Uint8Array | undefined>
   addEventListener(
     type: 'block' | 'head' | 'target',
     listener: (event: CustomEvent<{ hash: Uint8Array }>) => void
@@ -44,15 +61,20 @@ export interface Blocks {
   /** Blocks that wait for their parent, and their bytes. */
   readonly held: { readonly blocks: number; readonly bytes: number }
   /**
-   * Spreads a block of our own, which the chain has already. Never fails for lack of peers.
+   * Spreads a block of our own, which the chain has already: by the short IDs of its transactions, unless it is small or that would not be
+   * half as long. Never fails for lack of peers.
    *
+   * @param options.prefilled How many of its first transactions nobody else can have, e.g. the reward: they travel whole. @default 0
    * @throws RefusedError `too-large`, `full`; see `Topic.publish`
    */
-  publish(block: Uint8Array): Promise<{ recipients: number }>
+  publish(block: Uint8Array, options?: { prefilled?: number }): Promise<{ recipients: number }>
+  /** A block that was passed on in the last 2 minutes, of the newest 64 MiB, whether it is applied by now or not. */
+  recent(hash: Uint8Array): Uint8Array | undefined
 }
 
 /**
- * Blocks on the topic `blocks`. A block is forwarded once its header, work and Merkle root are checked, before its state is applied.
+ * Blocks on the topic `blocks`. A block is forwarded once its header, work and Merkle root are checked, before its state is applied. One
+ * that came by short IDs is put together from the pool before that; what is missing is fetched while gossipsub waits for the verdict.
  * One whose parent is unknown is held up to 25 s while the parent is fetched from its sender, and only then reported: gossipsub
  * never shows a message again that was ignored, so those behind us would not hear of it.
  */
@@ -60,16 +82,12 @@ export function blocks(init: BlocksInit = {}): (components: BlocksComponents) =>
   return (components) => new BlocksService(components, init)
 }
 
-/** A known block is still forwarded this far below head: another way was faster than gossip, but not for those behind us. */
-const FRESH_BLOCKS = 6
-/** Blocks that are checked and wait for the chain's queue. */
-const MAX_ADDING = { blocks: 64, bytes: 64 * 1_048_576 }
-
 const HOPELESS = new Set<string>(['header', 'height', 'time-too-old', 'tx', 'known-invalid'])
 
 interface HeldBlock extends Orphan {
   readonly from: PeerId
-  settle(verdict: Verdict): void
+  readonly signal: AbortSignal
+  settle(verdict: Verdict | Promise<Verdict>): void
 }
 
 class BlocksService implements Blocks, Startable {
@@ -79,9 +97,7 @@ class BlocksService implements Blocks, Startable {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #orphans = new Orphans<HeldBlock>()
-  /** Hex of the hashes of blocks that wait for the chain's queue: nobody need be asked for them. */
-  readonly #adding = new Set<string>()
-  #addingBytes = 0
+  #relay: Relay | undefined
   #topic: Topic | undefined
   #searches: Searches | undefined
   #started = false
@@ -99,7 +115,14 @@ class BlocksService implements Blocks, Startable {
   }
 
   start(): void {
-    const sync = sibling(this.#components)
+    const sync = sibling(this.#components, 'sync')
+    const pool = sibling(this.#components, 'pool')
+    this.#relay = new Relay({
+      ...{ chain: this.#chain, clock: this.#clock, log: this.#log, ended: (key) => this.#ended(key) },
+      pooled: () => pool?.entries() ?? [],
+      sync,
+      peers: sibling(this.#components, 'peers')
+    })
     if (sync != null) this.#searches = new Searches(sync, (missing) => this.#connect(missing), this.#log)
     this.#started = true
     this.#chain.addEventListener('head', this.#onChange)
@@ -120,11 +143,21 @@ class BlocksService implements Blocks, Startable {
     this.#chain.removeEventListener('target', this.#onChange)
     this.#cancelTimer()
     this.#searches?.stop()
+    this.#relay?.recent.clear()
     for (const orphan of this.#orphans.expire(Number.POSITIVE_INFINITY)) orphan.settle(ignore('unknown-parent'))
   }
 
-  async publish(block: Uint8Array): Promise<{ recipients: number }> {
-    return (await this.#topic?.publish(block)) ?? { recipients: 0 }
+  async publish(block: Uint8Array, { prefilled = 0 }: { prefilled?: number } = {}): Promise<{ recipients: number }> {
+    const { hash, verdict } = this.#chain.check(block)
+    if (hash != null && verdict.result !== 'reject' && this.#started) this.#relay?.recent.add(toHex(hash), block)
+    const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
+    const { limits } = this.#chain
+    const compact = hash == null ? undefined : compactOf(block, hash, { limits, prefilled, nonce })
+    return (await this.#topic?.publish(compact ?? block)) ?? { recipients: 0 }
+  }
+
+  recent(hash: Uint8Array): Uint8Array | undefined {
+    return this.#relay?.recent.get(toHex(hash))
   }
 
   /** A block of signed transactions that are not pooled would hold up the event loop for as long as it takes to check them all. */
@@ -134,13 +167,13 @@ class BlocksService implements Blocks, Startable {
   }
 
   #validate(message: TopicMessage, signal: AbortSignal): Verdict | Promise<Verdict> {
-    if (!this.#started) return ignore('error', 'the node is not started')
+    if (!this.#started || this.#relay == null) return ignore('error', 'the node is not started')
     // what came is a view of a larger buffer, which would live as long as the block is held, parked or queued
     const bytes = message.data.slice()
-    const checked = this.#chain.check(bytes)
-    if (!lacksParent(checked.verdict)) return this.#take(bytes, checked)
-    const { hash, header } = checked
-    if (hash == null || header == null) return checked.verdict
+    const candidate = this.#relay.check(bytes)
+    const { verdict, hash, header } = candidate
+    if (!lacksParent(verdict)) return this.#take(candidate, message.from, signal)
+    if (hash == null || header == null) return verdict
     return new Promise((resolve) => {
       const block: HeldBlock = {
         hash: toHex(hash),
@@ -148,6 +181,7 @@ class BlocksService implements Blocks, Startable {
         peer: message.from.toString(),
         bytes,
         from: message.from,
+        signal,
         settle: resolve
       }
       signal.addEventListener('abort', () => this.#forget(block), { once: true })
@@ -156,43 +190,17 @@ class BlocksService implements Blocks, Startable {
   }
 
   /** What is told of a block whose parent is known; the rest goes on behind it. */
-  #take(bytes: Uint8Array, { verdict, hash }: { verdict: Verdict; hash?: Uint8Array }): Verdict {
-    if (hash == null) return verdict
-    if (isHopeless(verdict)) this.#refuse(toHex(hash))
-    else if (verdict.result === 'accept') {
-      if (this.#adding.size >= MAX_ADDING.blocks || this.#addingBytes + bytes.length > MAX_ADDING.bytes) {
-        return ignore('full')
-      }
-      void this.#add(bytes, hash)
-    } else if (verdict.result === 'ignore' && verdict.reason === 'known') {
-      return this.#fresh(hash) ? ACCEPT : verdict
-    } else if (verdict.result === 'ignore' && verdict.reason === 'future') {
-      // the chain parks it until it is due
-      void this.#add(bytes, hash)
+  #take(candidate: Candidate, from: PeerId, signal: AbortSignal): Verdict | Promise<Verdict> {
+    const told = (verdict: Verdict): Verdict => {
+      if (candidate.hash != null && isHopeless(verdict)) this.#refuse(toHex(candidate.hash))
+      return verdict
     }
-    return verdict
+    const verdict = this.#relay?.take(candidate, from, signal) ?? ignore('error', 'the node is not started')
+    return 'result' in verdict ? told(verdict) : verdict.then(told)
   }
 
-  #fresh(hash: Uint8Array): boolean {
-    const known = this.#chain.has(hash)
-    const height = this.#chain.locate(hash)?.height ?? -1
-    return (known === 'valid' || known === 'body') && height > this.#chain.head.height - FRESH_BLOCKS
-  }
-
-  async #add(bytes: Uint8Array, hash: Uint8Array): Promise<void> {
-    const key = toHex(hash)
-    this.#adding.add(key)
-    this.#addingBytes += bytes.length
-    try {
-      // a state that is bad is never charged to who gossiped it
-      const verdict = await this.#chain.add(bytes)
-      if (verdict.result !== 'accept') this.#log('a gossiped block was not taken: %s', verdict.reason)
-    } catch (err) {
-      this.#log.error('could not add a gossiped block - %e', err)
-    } finally {
-      this.#adding.delete(key)
-      this.#addingBytes -= bytes.length
-    }
+  /** A block is in the chain, or does not come: those that wait for it go on, or have it looked for. */
+  #ended(key: string): void {
     this.#connect(key)
     for (const child of this.#orphans.children(key)) this.#seek(key, child.from)
   }
@@ -247,17 +255,19 @@ class BlocksService implements Blocks, Startable {
   /** Asks this peer for what is missing below, once per missing block and peer. */
   #seek(parent: string, from: PeerId): void {
     const missing = this.#orphans.missing(parent)
-    if (this.#started && !this.#adding.has(missing)) this.#searches?.ask(missing, from)
+    if (this.#started && !this.#relay?.coming(missing)) this.#searches?.ask(missing, from)
   }
 
   /** Takes up what waited for this block, if it is here now. */
   #connect(parent: string): void {
-    if (!this.#started || !this.#orphans.awaited(parent) || this.#chain.has(fromHex(parent)) == null) return
+    const relay = this.#relay
+    if (!this.#started || relay == null || !this.#orphans.awaited(parent)) return
+    if (this.#chain.has(fromHex(parent)) == null) return
     for (const block of this.#orphans.take(parent)) {
-      const checked = this.#chain.check(block.bytes)
-      block.settle(this.#take(block.bytes, checked))
+      const candidate = relay.check(block.bytes)
+      block.settle(this.#take(candidate, block.from, block.signal))
       // one that is being added connects its children when it is there
-      if (checked.verdict.result !== 'accept') this.#connect(block.hash)
+      if (candidate.verdict.result !== 'accept') this.#connect(block.hash)
     }
     this.#tidy(parent)
     this.#schedule()
@@ -278,10 +288,10 @@ function lacksParent(verdict: Verdict): boolean {
   return verdict.result === 'ignore' && verdict.reason === 'unknown-parent'
 }
 
-/** The sync service, or undefined where the node has none (reading it throws then). */
-function sibling(components: BlocksComponents): BlocksSync | undefined {
+/** A sibling service, or undefined where the node has none (reading it throws then). */
+function sibling<K extends 'sync' | 'pool' | 'peers'>(components: BlocksComponents, key: K): BlocksComponents[K] {
   try {
-    return components.sync
+    return components[key]
   } catch {
     return undefined
   }

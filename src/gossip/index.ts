@@ -17,12 +17,14 @@ export {
   type BlocksChain,
   type BlocksComponents,
   type BlocksInit,
+  type BlocksPool,
   blocks
 } from './blocks.js'
 export { gossip } from './gossip.js'
 export { MESSAGE_ID_BYTES, messageId } from './message-id.js'
 export type { PendingLimits } from './pending.js'
 export type { Gossip, GossipComponents, GossipInit, GossipLink, GossipPeers } from './port.js'
+export type { BlocksPeers, BodiesSync } from './rebuild.js'
 export type { ScorePreset } from './score-params.js'
 export type { BlocksSync } from './search.js'
 export type { Topic, TopicEvents, TopicMessage, TopicOptions } from './topic.js'

@@ -1,5 +1,5 @@
 import type { Logger } from '@libp2p/interface'
-import { ignore, splitBlock, txId, type Verdict } from '../chain/index.js'
+import { ignore, splitBlock, txIds, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { toHex } from '../hex.js'
 import { describe } from './describe.js'
@@ -154,7 +154,7 @@ export class Admission<Tx> {
   readonly #onBlock = ({ detail }: PoolChainEvents['block']): void => {
     const old = detail.header.time < this.#init.clock.now() - FRESH_MS
     if (old && this.entries.size === 0 && this.tracker.size === 0) return
-    const keys = splitBlock(detail.bytes, this.#chain.limits).txs.map((tx) => toHex(txId(tx)))
+    const keys = txIds(splitBlock(detail.bytes, this.#chain.limits).txs).map(toHex)
     const { height, hash } = detail
     this.#mined.add(keys, { height, hash })
     for (const key of keys) {

@@ -12,6 +12,14 @@
  * ```
  */
 export { BATCH_BYTES, encodeBatch, splitBatch } from './batch.js'
+export {
+  type CatchUp,
+  type CatchUpComponents,
+  type CatchUpInit,
+  type CatchUpPeer,
+  type CatchUpPool,
+  catchUp
+} from './catch-up.js'
 export { POOL_LIMITS, type PoolLimits } from './entries.js'
 export type { TxHandle, TxStatus } from './handle.js'
 export { type PoolInit, pool } from './pool.js'

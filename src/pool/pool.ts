@@ -197,7 +197,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     return Array.isArray(given) ? added : added[0]!
   }
 
-  async #addAll(txs: (Tx | Uint8Array)[], { source, ...options }: AddTxOptions): Promise<Added[]> {
+  async #addAll(txs: (Tx | Uint8Array)[], { source, quiet = false, ...options }: AddTxOptions): Promise<Added[]> {
     const { rules } = this.#chain
     const list = txs.map((given) => (given instanceof Uint8Array ? this.#slab.copy(given) : rules.tx.encode(given)))
     const ids = txIds(list).map((id) => new Uint8Array(id))
@@ -220,7 +220,7 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
     for (const [index, candidate] of candidates) {
       const verdict = verdicts[n++]!
       const answer = failure != null && verdict.result === 'accept' ? failure : verdict
-      added[index] = this.#answer(candidate, answer, own, told)
+      added[index] = this.#answer(candidate, answer, own, quiet && !own, told)
     }
     return added
   }
@@ -239,9 +239,9 @@ class PoolService<Tx> extends TypedEventEmitter<PoolEvents> implements Pool<Tx>,
   }
 
   /** `told`: somebody will hear of it now. */
-  #answer({ key, id, bytes }: Candidate<Tx>, verdict: Verdict, own: boolean, told: boolean): Added {
+  #answer({ key, id, bytes }: Candidate<Tx>, verdict: Verdict, own: boolean, quiet: boolean, told: boolean): Added {
     const { tracker, entries } = this.#admission
-    if (verdict.result === 'accept' && this.#started) {
+    if (verdict.result === 'accept' && this.#started && !quiet) {
       this.#outbox.put(bytes)
       if (told) this.#admission.own.announced(key, this.#clock.now())
     }

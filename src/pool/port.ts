@@ -89,6 +89,8 @@ export interface AddTxOptions {
    * signed. Others do check, and ban whoever sends them what does not pass. @default false
    */
   trusted?: boolean
+  /** Pooled, but not published: all others have it. Only with `source`. @default false */
+  quiet?: boolean
 }
 
 /** A pending transaction as others may read it. */

@@ -2,6 +2,7 @@ import type { Logger, PeerId } from '@libp2p/interface'
 import type { Verdict } from '../chain/index.js'
 import { NotFoundError } from '../errors.js'
 import { toHex } from '../hex.js'
+import { takePlace } from './block-fetch.js'
 import type { Changes } from './changes.js'
 import { BRANCH_GAP } from './limit.js'
 import type { Neighbours } from './neighbours.js'
@@ -59,10 +60,7 @@ export class BranchFetch {
 
   /** `denied`: it answered, and knows of no such block. */
   async #from(id: string, hash: Uint8Array, signal: AbortSignal): Promise<boolean | 'denied'> {
-    while (!this.planner.take(id)) {
-      if (signal.aborted || !this.planner.sources.has(id)) return false
-      await this.changes.next(signal)
-    }
+    if (!(await takePlace(this.planner, this.changes, id, signal))) return false
     try {
       const status = this.neighbours.peer(id)
       if (status == null) return false

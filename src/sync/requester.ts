@@ -8,6 +8,7 @@ import type { Answer } from '../protocol/index.js'
 import { gathered } from './gathered.js'
 import { type Take, takeBranch } from './header-intake.js'
 import type { HeadersPage } from './header-phase.js'
+import { encodeIndexes } from './indexes.js'
 import { MAX_HEADERS } from './limit.js'
 import type { Neighbours } from './neighbours.js'
 import type { SyncBlock, SyncChain } from './port.js'
@@ -65,6 +66,12 @@ export class Requester {
       yield items.map((bytes) => this.#received(places[next++], bytes))
     }
     return answer.more
+  }
+
+  /** Transactions of a block by their places, ascending, as they come. */
+  txs(asked: Asked, block: Uint8Array, indexes: number[]): AsyncIterable<Uint8Array[]> {
+    const [hash] = onWire([block])
+    return this.#request(asked, { txs: { block: hash!, indexes: encodeIndexes(indexes) } })
   }
 
   /** The answer to a request for a proof, as it came. `block`: undefined asks for it wherever it is. */

@@ -10,6 +10,9 @@ import type { TxServer } from './tx-server.js'
 const READ_AHEAD = 16
 const READ_BYTES = 1 << 20
 
+/** A block that is not in the chain yet, but was passed on. */
+export type RecentBlock = (hash: Uint8Array) => Uint8Array | undefined
+
 export type Answered = AsyncGenerator<Uint8Array[], 'more' | undefined>
 
 /**
@@ -24,12 +27,13 @@ export function answer(
   hashOf: (header: Uint8Array) => Uint8Array,
   { headers, blocks, range, txs, proof }: SyncRequest,
   transactions: TxServer,
-  spend: RequestContext['spend']
+  spend: RequestContext['spend'],
+  recent: RecentBlock
 ): Answered {
   if (headers != null) return answerHeaders(chain, hashOf, headers)
   if (txs != null) return transactions.txs(txs)
   if (proof != null) return transactions.proof(proof, spend)
-  if (blocks != null) return answerBlocks(chain, blocks)
+  if (blocks != null) return answerBlocks(chain, blocks, recent)
   if (range != null) return answerRange(chain, lowest, range)
   throw new MalformedError('a request for nothing')
 }
@@ -82,7 +86,7 @@ async function* answerBranch(
   return from + left < branch.length ? 'more' : undefined
 }
 
-async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered {
+async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks, recent: RecentBlock): Answered {
   if (hashes.length < 1 || hashes.length > MAX_HASHES) {
     throw new MalformedError(`${hashes.length} hashes, not 1 to ${MAX_HASHES}`)
   }
@@ -91,7 +95,7 @@ async function* answerBlocks(chain: SyncChain, { hashes }: GetBlocks): Answered 
   let ahead = Math.max(1, Math.floor(READ_BYTES / chain.limits.blockBytes))
   let largest = 1
   for (let from = 0; from < hashes.length; ) {
-    const read = await Promise.all(hashes.slice(from, from + ahead).map((hash) => stored(chain, hash)))
+    const read = await Promise.all(hashes.slice(from, from + ahead).map((hash) => recent(hash) ?? stored(chain, hash)))
     const until = read.indexOf(undefined)
     if (until === 0 && from === 0) throw new NotFoundError('the first block is not here')
     yield read.slice(0, until === -1 ? read.length : until) as Uint8Array[]

@@ -7,6 +7,7 @@ import { ConfigError, ProofUnavailableError } from '../errors.js'
 import { toHex } from '../hex.js'
 import { Serving } from '../protocol/index.js'
 import type { PeerStatus, Role } from '../status/index.js'
+import { BlockFetch } from './block-fetch.js'
 import { BranchFetch } from './branch-fetch.js'
 import { Changes } from './changes.js'
 import { Downloads } from './downloads.js'
@@ -38,6 +39,8 @@ export interface SyncInit {
   role?: Role
   /** Lowest height whose block is served. @default 0 */
   lowest?(): number
+  /** Answers take turns with those of all protocols that are given the same one. @default one of its own */
+  serving?: Serving
   clock?: Clock
 }
 
@@ -83,6 +86,27 @@ export interface Sync extends TypedEventTarget<SyncEvents> {
    * its body here. Never throws for what peers do; at most 16 at once, further ones are false at once.
    */
   fetchBranch(hash: Uint8Array, from: PeerId, options: { signal: AbortSignal }): Promise<boolean>
+  /** Peers that may have this block: first those who say that it is their head. */
+  holders(hash: Uint8Array): PeerId[]
+  /**
+   * Asks one peer for transactions of a block by their places, ascending, at most 8,192. They come in that order; fewer when it has not all.
+   * Never throws for what peers do, and checks nothing of what they are.
+   */
+  fetchTxs(
+    hash: Uint8Array,
+    indexes: number[],
+    from: PeerId,
+    options: { signal: AbortSignal }
+  ): AsyncIterable<Uint8Array[]>
+  /**
+   * Asks one peer for a block whose header has this hash and this root. Who sends another header or another body is charged. Never throws
+   * for what peers do.
+   */
+  fetchBlock(
+    block: { hash: Uint8Array; root: Uint8Array },
+    from: PeerId,
+    options: { signal: AbortSignal }
+  ): Promise<Uint8Array | undefined>
   /** Single transactions with proofs; of a full node from its own store. A seed, and one that is not started, has none. */
   readonly light: Light
   /** Why it waits, in words, and from what that follows: every peer's claim and standing, every request, what is parked. */
@@ -94,6 +118,8 @@ export interface SyncComponents {
   chain: SyncChain
   status: StatusPort
   peers?: PeersPort
+  /** Serves blocks that were passed on before they are in the chain. */
+  blocks?: { recent(hash: Uint8Array): Uint8Array | undefined }
   registrar: Registrar
   connectionManager: ConnectionManager
   events: TypedEventTarget<Libp2pEvents>
@@ -152,7 +178,7 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     if (this.#parts != null || this.#role === 'seed') return
     const { chain, registrar, status } = this.components
     const protocol = syncProtocol(chain.limits, this.#clock)
-    const neighbours = new Neighbours(status, peersOf(this.components))
+    const neighbours = new Neighbours(status, sibling(this.components, 'peers'))
     const light = this.#role === 'light'
     if (light !== (chain.bodies === false)) {
       const keeps = light ? 'blocks' : 'headers only'
@@ -164,13 +190,17 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const requester = new Requester(chain, protocol, neighbours)
     const parts = [chain, planner, requester, neighbours, this.#log, this.#evaluate] as const
     const run = new AbortController()
-    const transactions = new TxServer(chain)
+    const blocks = sibling(this.components, 'blocks')
+    const recent = (hash: Uint8Array): Uint8Array | undefined =>
+      chain.has(hash) === 'invalid' ? undefined : blocks?.recent(hash)
+    const transactions = new TxServer(chain, recent)
     const changes = new Changes()
     const around = [planner, requester, neighbours, this.#log, this.#clock, changes, this.#evaluate] as const
     this.#parts = {
       planner,
       downloads: new Downloads(...parts, new HeaderIntake(chain, this.#clock)),
       branches: new BranchFetch(...parts, changes),
+      blocks: new BlockFetch(...parts, changes),
       light: new LightClient(chain, ...around, transactions, run.signal),
       changes,
       ...(light ? { witness: new Witness(chain) } : {}),
@@ -180,11 +210,19 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
       registrar,
       chain.id,
       (request, { spend }) =>
-        answer(chain, this.init.lowest?.() ?? 0, (header) => hashHeader(chain, header), request, transactions, spend),
+        answer(
+          chain,
+          this.init.lowest?.() ?? 0,
+          (header) => hashHeader(chain, header),
+          request,
+          transactions,
+          spend,
+          recent
+        ),
       {
         onFault: (peer, err) => neighbours.failed(peer, err),
         onError: (err) => this.#log.error('could not answer - %e', err),
-        serving: new Serving({ clock: this.#clock, urgent: () => chain.busy === true })
+        serving: this.init.serving ?? new Serving({ clock: this.#clock, urgent: () => chain.busy === true })
       }
     )
   }
@@ -228,6 +266,29 @@ export class SyncService extends TypedEventEmitter<SyncEvents> implements Sync, 
     const parts = this.#parts
     if (parts == null || this.#role === 'light') return false
     return parts.branches.fetch(hash, from, AbortSignal.any([signal, parts.run.signal]))
+  }
+
+  holders(hash: Uint8Array): PeerId[] {
+    return this.#parts?.blocks.holders(hash) ?? []
+  }
+
+  async *fetchTxs(
+    hash: Uint8Array,
+    indexes: number[],
+    from: PeerId,
+    { signal }: { signal: AbortSignal }
+  ): AsyncGenerator<Uint8Array[]> {
+    const parts = this.#parts
+    if (parts != null) yield* parts.blocks.txs(hash, indexes, from, AbortSignal.any([signal, parts.run.signal]))
+  }
+
+  async fetchBlock(
+    block: { hash: Uint8Array; root: Uint8Array },
+    from: PeerId,
+    { signal }: { signal: AbortSignal }
+  ): Promise<Uint8Array | undefined> {
+    const parts = this.#parts
+    return parts?.blocks.block(block, from, AbortSignal.any([signal, parts.run.signal]))
   }
 
   watch(options: SyncWatchOptions = {}): AsyncIterableIterator<SyncProgress, void, undefined> {
@@ -328,16 +389,17 @@ interface Parts {
   planner: Planner
   downloads: Downloads
   branches: BranchFetch
+  blocks: BlockFetch
   light: LightClient
   changes: Changes
   witness?: Witness
   run: AbortController
 }
 
-/** The `peers` service, or undefined where the node has none: reading it throws then. */
-function peersOf(components: SyncComponents): PeersPort | undefined {
+/** A service that the node may have, or undefined: reading it throws then. */
+function sibling<K extends 'peers' | 'blocks'>(components: SyncComponents, key: K): SyncComponents[K] {
   try {
-    return components.peers
+    return components[key]
   } catch {
     return undefined
   }

@@ -5,7 +5,7 @@ import { apart, sha256Many } from '../lanes.js'
 import { type GetProof, type GetTxs, TxProof } from '../pb/sync.js'
 import { decodeIndexes } from './indexes.js'
 import type { SyncBlock, SyncChain } from './port.js'
-import type { Answered } from './server.js'
+import type { Answered, RecentBlock } from './server.js'
 import { onWire } from './wire.js'
 
 /** Transactions that are handed on at once. */
@@ -29,7 +29,10 @@ interface Opened {
 export class TxServer {
   #last: Opened | undefined
 
-  constructor(private readonly chain: SyncChain) {}
+  constructor(
+    private readonly chain: SyncChain,
+    private readonly recent: RecentBlock = () => undefined
+  ) {}
 
   /** Transactions of a block, in the order asked. */
   async *txs({ block, indexes: encoded }: GetTxs): Answered {
@@ -86,9 +89,10 @@ export class TxServer {
   async #open(hash: Uint8Array): Promise<Opened | undefined> {
     const key = toHex(hash)
     const here = this.chain.has(hash)
-    if (here !== 'valid' && here !== 'body') return undefined
+    const recent = this.recent(hash)
+    if (recent == null && here !== 'valid' && here !== 'body') return undefined
     if (this.#last?.key === key) return this.#last
-    const block = await this.chain.block(hash)
+    const block = recent ?? (await this.chain.block(hash))
     if (block == null) return undefined
     try {
       const { txs } = splitBlock(block, this.chain.limits)

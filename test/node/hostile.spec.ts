@@ -48,7 +48,7 @@ describe('a stranger that sends garbage', () => {
     expect(head.height).toBe(0)
   }
 
-  for (const name of ['status', 'peers', 'sync'] as const) {
+  for (const name of ['status', 'peers', 'sync', 'pool'] as const) {
     it(`on ${name}/1 is charged, and the honest pair stays connected`, async () => {
       const id = name === 'status' ? '/blockwire/status/1' : `/blockwire/${victim.chain.id}/${name}/1`
       const stream = await stranger.dialProtocol(victim.libp2p.getMultiaddrs(), id)

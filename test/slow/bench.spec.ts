@@ -134,6 +134,21 @@ describe('npm run bench', () => {
     }
   })
 
+  it('-- blocks --json --quick measures bytes and time, of pools that have all and of such that have nothing', async () => {
+    const all = await lines('blocks', '--quick')
+    expect(all.map((line) => `${line.case}: ${line.metric} in ${line.unit}`)).toEqual([
+      'full pools: bytes in B',
+      'full pools: time in ms',
+      'empty pools: bytes in B',
+      'empty pools: time in ms'
+    ])
+    for (const line of all) {
+      expect(line.bench).toBe('blocks')
+      expectSound(line, 1, 'lower')
+      expect(Object.keys(line.peers)).toEqual(['gossipsub'])
+    }
+  })
+
   it('without --json prints a table', async () => {
     const { code, out } = await bench('mine', '--quick')
     expect(code).toBe(0)
