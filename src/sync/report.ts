@@ -107,7 +107,7 @@ function factsOf(
       asked: count('asked'),
       here: count('here') + count('importing'),
       bytes: window.held,
-      stallMs: window.stallMs,
+      stallMs: planner.allotment.stallMs,
       ...(front == null ? {} : { front: { height: front.place.height, state: front.state } })
     },
     requests: requestsOf(planner, now),
@@ -143,7 +143,7 @@ function sourceOf(source: Source, planner: Planner, now: number): SyncSourceRepo
       : { presync: { headers: source.presync.headers, again: source.presync.phase === 'redownload' } }),
     ...(source.doubt == null ? {} : { doubt: source.doubt }),
     requests: source.inFlight,
-    rate: Math.round(source.rate),
+    rate: Math.round(source.pace.bytesPerSecond / planner.window.blockBytes),
     fails: source.fails,
     restMs: Math.max(0, source.restUntil - now),
     ...(source.lacks != null && source.lacks.until > now ? { lacksFrom: source.lacks.height } : {}),

@@ -41,7 +41,7 @@ function nextStep(facts: Facts): string {
 function delivery(facts: Facts): string {
   const { window, requests } = facts
   const height = window.front!.height
-  const request = requests.find(({ from, to }) => from != null && from <= height && height <= to!)
+  const request = requests.findLast(({ from, to }) => from != null && from <= height && height <= to!)
   if (request == null) return `block ${height} is on its way`
   const { peer, from, to, ageMs } = request
   const others = facts.sources.some((source) => source.peer !== peer && source.next?.action === 'blocks')

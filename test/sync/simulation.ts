@@ -1,7 +1,7 @@
 import { ACCEPT, ignore, reject, type Verdict } from '../../dist/src/chain/verdict.js'
 import { toHex } from '../../dist/src/hex.js'
 import type { Action } from '../../dist/src/sync/action.js'
-import { STALLED_MS, WINDOW_BLOCKS, WINDOW_BYTES } from '../../dist/src/sync/limit.js'
+import { MAX_HEADERS, STALLED_MS, WINDOW_BLOCKS, WINDOW_BYTES } from '../../dist/src/sync/limit.js'
 import { Planner } from '../../dist/src/sync/planner.js'
 import { report } from '../../dist/src/sync/report.js'
 import type { ChainView, Place } from '../../dist/src/sync/source.js'
@@ -25,6 +25,7 @@ export class World {
   readonly blocks: Block[] = []
   readonly byKey = new Map<string, Block>()
   readonly genesis = this.#make(undefined, 0n, {})
+  readonly #paths = new Map<Block, Block[]>()
 
   grow(parent: Block, count: number, work = 1n, flaws: { badState?: boolean; badHeader?: boolean } = {}): Block {
     let tip = parent
@@ -32,10 +33,16 @@ export class World {
     return tip
   }
 
-  path(tip: Block): Block[] {
-    const blocks: Block[] = []
-    for (let block: Block | undefined = tip; block != null; block = block.parent) blocks[block.height] = block
-    return blocks
+  /** From genesis to `tip`, by height. */
+  path(tip: Block): readonly Block[] {
+    let path = this.#paths.get(tip)
+    if (path == null) {
+      const blocks: Block[] = []
+      for (let block: Block | undefined = tip; block != null; block = block.parent) blocks[block.height] = block
+      this.#paths.set(tip, blocks)
+      path = blocks
+    }
+    return path
   }
 
   #make(parent: Block | undefined, work: bigint, flaws: { badState?: boolean; badHeader?: boolean }): Block {
@@ -72,6 +79,10 @@ export class ModelChain implements ChainView {
   readonly applied = new Set<Block>()
   readonly invalid = new Set<Block>()
   readonly parked = new Set<Block>()
+  /** Headers and bodies that came since head and target were last chosen. */
+  #news: Block[] = []
+  /** Some were left out then. */
+  #outs = false
   head: Block
   target: Block
 
@@ -126,10 +137,11 @@ export class ModelChain implements ChainView {
       if (!this.known.has(block)) {
         added++
         // a new header takes a parked branch up again
-        for (let b: Block | undefined = block; b != null; b = b.parent) this.parked.delete(b)
+        for (let b: Block | undefined = block; b != null && this.parked.size > 0; b = b.parent) this.parked.delete(b)
       }
       this.known.add(block)
       if (this.light) for (const set of [this.bodies, this.applied]) set.add(block)
+      this.#news.push(block)
       last = block
     }
     this.#choose()
@@ -172,10 +184,25 @@ export class ModelChain implements ChainView {
       return
     }
     this.applied.add(block)
-    for (const next of this.bodies) if (next.parent === block && !this.applied.has(next)) this.#apply(next)
+    this.#news.push(block)
+    // a body that waits for this one is known already
+    if (this.bodies.size > this.applied.size)
+      for (const next of this.bodies) if (next.parent === block && !this.applied.has(next)) this.#apply(next)
   }
 
   #choose(): void {
+    // where nothing is left out only what is new can be better
+    if (this.parked.size === 0 && this.invalid.size === 0 && !this.#outs) {
+      for (const block of this.#news) {
+        if (this.applied.has(block) && block.work > this.head.work) this.head = block
+        if (block.work > this.target.work) this.target = block
+      }
+      if (this.head.work >= this.target.work) this.target = this.head
+      this.#news = []
+      return
+    }
+    this.#outs = this.parked.size > 0 || this.invalid.size > 0
+    this.#news = []
     const out = new Set<Block>()
     // a block stands after its parent in the world's order
     for (const block of this.world.blocks) {
@@ -245,6 +272,8 @@ export interface SimulationInit {
   /** The planner is that of a light node. @default false */
   light?: boolean
   bodyBytes?: number
+  /** What checking and storing a block takes, in ms. @default 5 ms an import, however many are in it */
+  importMs?: number
   /** How often the chain's events get lost, 0 to 1. */
   deafness?: number
   random?: () => number
@@ -252,6 +281,8 @@ export interface SimulationInit {
 
 /** How often sync looks again although nothing happened. */
 const WATCHDOG_MS = 1_000
+/** Bodies that come together. */
+const FRAME_BYTES = 64 << 10
 
 /** Peers, a network and a clock turned by hand around one planner. */
 export class Simulation {
@@ -418,7 +449,7 @@ export class Simulation {
         this.#importing = true
         // the chain tells that it moved before the import ends
         this.at(1, () => this.#changed())
-        this.at(5, () => {
+        this.at(this.init.importMs == null ? 5 : this.init.importMs * action.blocks.length, () => {
           this.#importing = false
           this.planner.imported(result)
         })
@@ -460,7 +491,7 @@ export class Simulation {
       this.#trickle(id)
       return
     }
-    const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : 2_000
+    const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : peer.pace == null ? 2_000 : MAX_HEADERS
     const blocks =
       peer.temper === 'stranger'
         ? path.slice(common.height + 2)
@@ -506,8 +537,9 @@ export class Simulation {
     }
     const slow = peer.temper === 'slow'
     let at = slow ? 300 : 20
-    for (let i = 0; i < have; i += 10) {
-      const page = wanted.slice(i, Math.min(have, i + 10)).map((block) => {
+    const size = peer.pace == null ? 10 : Math.max(10, Math.floor(FRAME_BYTES / (this.init.bodyBytes ?? 300)))
+    for (let i = 0; i < have; i += size) {
+      const page = wanted.slice(i, Math.min(have, i + size)).map((block) => {
         const body = this.#body(block!, peer.temper !== 'spoiler')
         return { key: block!.key, bytes: body.bytes }
       })
