@@ -45,8 +45,7 @@ export class Allotment {
     const shares = this.#shares(sources, now)
     this.takeOverAt = undefined
     for (;;) {
-      const late = this.#late()
-      const ready = sources.filter((source) => source.ready(now) && !late.has(source.id)).sort(promise)
+      const ready = sources.filter((source) => source.ready(now) && !this.#isLate(source)).sort(promise)
       const batch =
         this.#oldest(ready, shares, now) ?? this.#newest(ready, shares, now) ?? this.#takenOver(ready, sources, shares, now)
       if (batch == null) return given
@@ -86,7 +85,7 @@ export class Allotment {
   /** Who failed before, or has not answered yet, is no better than who sends something. */
   #isRival(source: Source, { peer, movedAt }: BodiesAsked, front: Slot, now: number): boolean {
     if (source.id === peer || !source.ready(now) || !mayServe(source, front, now)) return false
-    return source.tested || (source.inFlight === 0 && (source.fails === 0 || now - movedAt >= this.stallMs))
+    return source.tested || (this.#isIdle(source) && (source.fails === 0 || now - movedAt >= this.stallMs))
   }
 
   /** Each peer that answered what it was asked for last, by its part of what all send, unless it is much slower than others. */
@@ -103,11 +102,14 @@ export class Allotment {
     return shares
   }
 
-  /** Peers that have lost blocks to others, and still are asked for them. */
-  #late(): Set<string> {
-    const late = new Set<string>()
-    for (const request of this.window.requests.values()) if (request.late) late.add(request.peer)
-    return late
+  /** It lost blocks to others, and is still asked for them. */
+  #isLate({ id }: Source): boolean {
+    return this.window.isAsked(id, ({ late }) => late)
+  }
+
+  /** Whoever may never answer is asked for one thing at a time. */
+  #isIdle({ id }: Source): boolean {
+    return !this.window.isAsked(id)
   }
 
   #most(source: Source, shares: Shares): number {
@@ -121,7 +123,7 @@ export class Allotment {
     if (wanted == null) return undefined
     const served = isServed(wanted, shares, now)
     for (const source of ready) {
-      if (!shares.has(source) && (served || source.inFlight > 0)) continue
+      if (!shares.has(source) && (served || !this.#isIdle(source))) continue
       const slots = this.window.oldest(source, this.#most(source, shares), (slot) => mayServe(source, slot, now))
       if (slots.length > 0) return { source, slots, firm: true }
     }
@@ -133,7 +135,7 @@ export class Allotment {
     const { wanted } = this.window
     if (wanted == null || !isServed(wanted, shares, now)) return undefined
     for (const source of ready) {
-      if (shares.has(source) || source.inFlight > 0) continue
+      if (shares.has(source) || !this.#isIdle(source)) continue
       const slots = this.window.newest(this.#most(source, shares), (slot) => mayServe(source, slot, now))
       if (slots.length > 0) return { source, slots, firm: false }
     }

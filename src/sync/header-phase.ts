@@ -70,7 +70,7 @@ export class HeaderPhase {
   ) {}
 
   /**
-   * Whom to ask now, if anybody: trusted before doubted, who failed least, who is known to be much faster, then the most claimed work; beside
+   * Whom to ask now, if anybody: trusted before doubted, who failed least, who is known to be much faster, then the most claimed work, or beside
    * a request that is slow whoever is here longest. Nobody, while one much faster has no place free. `enough`: only those who gave none yet
    * and claim more than our target has.
    */
@@ -109,16 +109,15 @@ export class HeaderPhase {
     return at
   }
 
-  #prefer(a: Source, b: Source, alone: boolean): boolean {
+  #prefer(a: Source, b: Source, byWork: boolean): boolean {
     if ((a.doubt == null) !== (b.doubt == null)) return a.doubt == null
     const failures = (source: Source): number => source.fails + source.tries
     if (failures(a) !== failures(b)) return failures(a) < failures(b)
     // while nothing is kept the work that a claim names costs nothing: first whoever can be proven right or wrong soonest
     if (shortOf(this.view, this.view.head) != null) return left(a) < left(b)
-    if (!alone) return false
     const [mine, others] = [a.pace.bytesPerSecond, b.pace.bytesPerSecond]
     if (mine > MUCH_FASTER * others || others > MUCH_FASTER * mine) return mine > others
-    return a.claim!.work > b.claim!.work
+    return byWork && a.claim!.work > b.claim!.work
   }
 
   /** Is this request to be given up? */

@@ -145,6 +145,12 @@ export class Window {
     return true
   }
 
+  /** Is a peer asked for anything, or for anything of this kind? */
+  isAsked(peer: string, kind: (request: BodiesAsked) => boolean = () => true): boolean {
+    for (const request of this.requests.values()) if (request.peer === peer && kind(request)) return true
+    return false
+  }
+
   moved(peer: string, now: number): void {
     for (const request of this.requests.values()) if (request.peer === peer) request.movedAt = now
   }

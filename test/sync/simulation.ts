@@ -281,8 +281,9 @@ export interface SimulationInit {
 
 /** How often sync looks again although nothing happened. */
 const WATCHDOG_MS = 1_000
-/** Bodies that come together. */
+/** What comes together. */
 const FRAME_BYTES = 64 << 10
+const HEADER_BYTES = 100
 
 /** Peers, a network and a clock turned by hand around one planner. */
 export class Simulation {
@@ -496,13 +497,22 @@ export class Simulation {
       peer.temper === 'stranger'
         ? path.slice(common.height + 2)
         : path.slice(common.height + 1, common.height + 1 + count)
-    const ms = this.#send(peer, peer.temper === 'slow' ? 300 : 20, blocks.length * 100)
-    this.#later(id, ms, () => {
-      const { added, verdict, last } = this.chain.addHeaders(blocks)
-      this.planner.headers(id, { count: blocks.length, bytes: blocks.length * 100, added, verdict, last })
-      if (this.#open.has(id)) this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
-      this.#open.delete(id)
-    })
+    const ms = peer.temper === 'slow' ? 300 : 20
+    // those without a pace send all at once
+    const size = peer.pace == null ? blocks.length : Math.floor(FRAME_BYTES / HEADER_BYTES)
+    for (let i = 0; i < blocks.length; i += size) {
+      const page = blocks.slice(i, i + size)
+      this.#later(id, this.#send(peer, ms, page.length * HEADER_BYTES), () => this.#takeHeaders(id, page))
+    }
+    if (blocks.length === 0) this.#later(id, ms, () => this.#takeHeaders(id, blocks))
+    this.#end(id, this.#send(peer, ms, 0), () =>
+      this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
+    )
+  }
+
+  #takeHeaders(id: number, blocks: Block[]): void {
+    const { added, verdict, last } = this.chain.addHeaders(blocks)
+    this.planner.headers(id, { count: blocks.length, bytes: blocks.length * HEADER_BYTES, added, verdict, last })
   }
 
   #trickle(id: number, ms = 4_900): void {
