@@ -135,7 +135,8 @@ export class Allotment {
     const { wanted } = this.window
     if (wanted == null || !isServed(wanted, shares, now)) return undefined
     for (const source of ready) {
-      if (shares.has(source) || !this.#isIdle(source)) continue
+      // who said of some that it has them not may have none
+      if (shares.has(source) || !this.#isIdle(source) || source.isLacking(now)) continue
       const slots = this.window.newest(this.#most(source, shares), (slot) => mayServe(source, slot, now))
       if (slots.length > 0) return { source, slots, firm: false }
     }
@@ -177,7 +178,7 @@ function isServed(slot: Slot, shares: Shares, now: number): boolean {
 
 function mayServe(source: Source, slot: Slot, now: number): boolean {
   const { height } = slot.place
-  return source.claims(height) && !source.lacking(height, now) && slot.denied(source.id) < PARK_DENIALS
+  return source.claims(height) && !source.isLacking(now, height) && slot.denied(source.id) < PARK_DENIALS
 }
 
 function promise(a: Source, b: Source): number {

@@ -237,7 +237,7 @@ export class Source {
     this.lacks = { height, at: now, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** (times - 1)), times }
   }
 
-  lacking(height: number, now: number): boolean {
+  isLacking(now: number, height = Number.POSITIVE_INFINITY): boolean {
     return this.lacks != null && this.lacks.until > now && height >= this.lacks.height
   }
 }

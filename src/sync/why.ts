@@ -1,4 +1,4 @@
-import { HEADERS_PATIENCE_MS } from './limit.js'
+import { FIRST_PATIENCE_MS, HEADERS_PATIENCE_MS } from './limit.js'
 import type { SyncReport } from './report.js'
 
 type Facts = Omit<SyncReport, 'why'>
@@ -56,7 +56,10 @@ function headers(facts: Facts): string {
   if (asked.length === 0) return soonest(facts, 'headers') ?? 'what has come is being checked and written'
   const who = asked.map(({ peer, ageMs }) => `${name(peer)}, asked ${seconds(ageMs)} ago`).join(', and of ')
   const others = soonest(facts, 'headers') != null
-  return `headers up to ${facts.claimed} are fetched and checked, of ${who}${others ? `; another peer is asked after ${seconds(HEADERS_PATIENCE_MS)} without any` : ''}`
+  // as `HeaderPhase` has it
+  const known = asked.every(({ peer }) => facts.sources.some((source) => source.peer === peer && source.rate > 0))
+  const patience = known ? HEADERS_PATIENCE_MS : FIRST_PATIENCE_MS
+  return `headers up to ${facts.claimed} are fetched and checked, of ${who}${others ? `; another peer is asked after ${seconds(patience)} without any` : ''}`
 }
 
 /** Who is asked next. */

@@ -273,7 +273,7 @@ export interface SimulationInit {
   light?: boolean
   bodyBytes?: number
   /** What checking and storing a block takes, in ms. @default 5 ms an import, however many are in it */
-  importMs?: number
+  importMs?: number | undefined
   /** How often the chain's events get lost, 0 to 1. */
   deafness?: number
   random?: () => number

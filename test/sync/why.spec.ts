@@ -60,6 +60,15 @@ describe('why sync waits', () => {
       facts({
         state: 'headers',
         requests: [{ peer: A, for: 'headers', ageMs: 312 }],
+        sources: [source(A, { rate: 900 }), sourceWith(B, 'headers', 0)]
+      })
+    ],
+    [
+      'headers of a peer that never sent anything',
+      'headers up to 18240 are fetched and checked, of 4kx6nXTN, asked 0.3 s ago; another peer is asked after 0.5 s without any',
+      facts({
+        state: 'headers',
+        requests: [{ peer: A, for: 'headers', ageMs: 312 }],
         sources: [source(A), sourceWith(B, 'headers', 0)]
       })
     ],
@@ -152,9 +161,9 @@ describe('the report', () => {
       requests: [{ peer: 'silent-1', for: 'headers', ageMs: 0 }]
     })
     sim.join('honest-2', 'honest', tip)
-    sim.until(() => false, 1_000)
+    sim.until(() => false, 400)
     expect(explain(sim).why).toBe(
-      'headers up to 600 are fetched and checked, of silent-1, asked 1 s ago; another peer is asked after 2 s without any'
+      'headers up to 600 are fetched and checked, of silent-1, asked 0.4 s ago; another peer is asked after 0.5 s without any'
     )
     expect(explain(sim).sources[1]).toMatchObject({ peer: 'honest-2', next: { action: 'headers', inMs: 0 } })
     expect(sim.until(() => explain(sim).why.includes('blocks 1 to '), 10_000)).toBe(true)
