@@ -47,7 +47,9 @@ export class Allotment {
     for (;;) {
       const ready = sources.filter((source) => source.ready(now) && !this.#isLate(source)).sort(promise)
       const batch =
-        this.#oldest(ready, shares, now) ?? this.#newest(ready, shares, now) ?? this.#takenOver(ready, sources, shares, now)
+        this.#oldest(ready, shares, now) ??
+        this.#newest(ready, shares, now) ??
+        this.#takenOver(ready, sources, shares, now)
       if (batch == null) return given
       given.push(this.window.ask(batch.source, batch.slots, now, nextId(), batch.firm))
     }
@@ -56,7 +58,8 @@ export class Allotment {
   /** Requests that lost their blocks to others, who brought them all. */
   beaten(): BodiesAsked[] {
     return [...this.window.requests.values()].filter(
-      ({ late, slots, got }) => late && !slots.some(({ state }, i) => i >= got && (state === 'asked' || state === 'wanted'))
+      ({ late, slots, got }) =>
+        late && !slots.some(({ state }, i) => i >= got && (state === 'asked' || state === 'wanted'))
     )
   }
 

@@ -85,14 +85,25 @@ export class HeaderPhase {
     let best: Source | undefined
     let fastest = 0
     for (const source of sources) {
-      if (busy.has(source.id) || source.restUntil > now || source.nextTry > now || !source.full || source.claim!.due > now)
+      if (
+        busy.has(source.id) ||
+        source.restUntil > now ||
+        source.nextTry > now ||
+        !source.full ||
+        source.claim!.due > now
+      )
         continue
       if (enough && (source.last != null || !beats(this.view, source.claim!, this.view.target))) continue
       if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
       if (source.ready(now)) {
         if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
-      } else if (source.tested && source.doubt == null && source.tries === 0 && source.pace.silentMs(now) < FIRST_PATIENCE_MS) {
+      } else if (
+        source.tested &&
+        source.doubt == null &&
+        source.tries === 0 &&
+        source.pace.silentMs(now) < FIRST_PATIENCE_MS
+      ) {
         fastest = Math.max(fastest, source.pace.bytesPerSecond)
       }
     }

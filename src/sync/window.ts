@@ -1,5 +1,13 @@
 import { unserved } from './claims.js'
-import { IMPORT_BLOCKS, IMPORT_BYTES, ORPHANED_MS, PARK_DENIALS, PARK_MS, WINDOW_BLOCKS, WINDOW_BYTES } from './limit.js'
+import {
+  IMPORT_BLOCKS,
+  IMPORT_BYTES,
+  ORPHANED_MS,
+  PARK_DENIALS,
+  PARK_MS,
+  WINDOW_BLOCKS,
+  WINDOW_BYTES
+} from './limit.js'
 import { Slot } from './slot.js'
 import type { ChainView, Place, Source } from './source.js'
 
@@ -118,7 +126,17 @@ export class Window {
   ask(source: Source, slots: Slot[], now: number, id: number, firm = true): BodiesAsked {
     const linked = slots.every((slot, i) => slot.place.height === slots[0]!.place.height + i)
     const by = linked && slots.length >= MIN_RANGE && !source.byHash ? 'range' : 'hashes'
-    const request: BodiesAsked = { id, peer: source.id, by, slots, at: now, movedAt: now, got: 0, bytes: 0, late: false }
+    const request: BodiesAsked = {
+      id,
+      peer: source.id,
+      by,
+      slots,
+      at: now,
+      movedAt: now,
+      got: 0,
+      bytes: 0,
+      late: false
+    }
     for (const slot of firm ? slots : []) {
       slot.state = 'asked'
       slot.holder = request
@@ -258,7 +276,8 @@ export class Window {
   newest(most: number, may: (slot: Slot) => boolean): Slot[] {
     const run: Slot[] = []
     const tried = new Set<Slot>()
-    for (const { slots } of this.requests.values()) for (const slot of slots) if (slot.state === 'wanted') tried.add(slot)
+    for (const { slots } of this.requests.values())
+      for (const slot of slots) if (slot.state === 'wanted') tried.add(slot)
     const room = this.#room()
     for (let i = this.slots.length - 1; i >= this.#from && run.length < most; i--) {
       const slot = this.slots[i]!

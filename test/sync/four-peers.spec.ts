@@ -20,7 +20,11 @@ describe('with four serving peers: silent, slow, lying, honest', () => {
   const world = new World()
 
   /** How long it takes to be live on `tip`, in the time of the simulation. */
-  function timeOf(tip: Block, init: SimulationInit, join: (sim: Simulation) => void): { ms: number; charged: string[] } {
+  function timeOf(
+    tip: Block,
+    init: SimulationInit,
+    join: (sim: Simulation) => void
+  ): { ms: number; charged: string[] } {
     const sim = new Simulation(world, init)
     const from = sim.time
     join(sim)
@@ -34,21 +38,25 @@ describe('with four serving peers: silent, slow, lying, honest', () => {
     ['large', LARGE, FAST, 1.1],
     // 1.05 to 1.30: 0.5 s of patience with who is silent, and as long until the slow one has sent a page of headers, whatever the length
     ['small', SMALL, NEAR, 1.4]
-  ])('sync of %s blocks takes about as long as with the honest one alone', (_name, { blocks, init }, fast, most) => {
-    const tip = world.grow(world.genesis, blocks)
-    const alone = timeOf(tip, init, (sim) => sim.join('honest', 'honest', tip, 0, fast))
-    const ratios = ORDERS.map((order) => {
-      const all = timeOf(tip, init, (sim) => {
-        for (const who of order) {
-          if (who === 'silent') sim.join(who, 'silent', tip)
-          else if (who === 'slow') sim.join(who, 'honest', tip, 0, SLOW)
-          else if (who === 'liar') sim.join(who, 'spoiler', tip, 0, fast)
-          else sim.join(who, 'honest', tip, 0, fast)
-        }
+  ])(
+    'sync of %s blocks takes about as long as with the honest one alone',
+    (_name, { blocks, init }, fast, most) => {
+      const tip = world.grow(world.genesis, blocks)
+      const alone = timeOf(tip, init, (sim) => sim.join('honest', 'honest', tip, 0, fast))
+      const ratios = ORDERS.map((order) => {
+        const all = timeOf(tip, init, (sim) => {
+          for (const who of order) {
+            if (who === 'silent') sim.join(who, 'silent', tip)
+            else if (who === 'slow') sim.join(who, 'honest', tip, 0, SLOW)
+            else if (who === 'liar') sim.join(who, 'spoiler', tip, 0, fast)
+            else sim.join(who, 'honest', tip, 0, fast)
+          }
+        })
+        expect(all.charged).toEqual(['liar'])
+        return all.ms / alone.ms
       })
-      expect(all.charged).toEqual(['liar'])
-      return all.ms / alone.ms
-    })
-    expect(Math.max(...ratios), `in turn: ${ratios.map((ratio) => ratio.toFixed(2))}`).toBeLessThanOrEqual(most)
-  }, 60_000)
+      expect(Math.max(...ratios), `in turn: ${ratios.map((ratio) => ratio.toFixed(2))}`).toBeLessThanOrEqual(most)
+    },
+    60_000
+  )
 })

@@ -309,7 +309,7 @@ describe('the planner', () => {
     sim.join('aside', 'honest', world.grow(world.genesis, 499))
     expectLiveOn(sim, tip)
     expect(sim.planner.sources.get('aside')?.byHash).toBe(true)
-    expect(sim.asked.get('aside')).toBeLessThan(20)
+    expect(sim.asked.get('aside')).toBeLessThan(25)
     expect(sim.charged.size).toBe(0)
   })
 

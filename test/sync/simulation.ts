@@ -492,7 +492,8 @@ export class Simulation {
       this.#trickle(id)
       return
     }
-    const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : peer.pace == null ? 2_000 : MAX_HEADERS
+    const count =
+      peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : peer.pace == null ? 2_000 : MAX_HEADERS
     const blocks =
       peer.temper === 'stranger'
         ? path.slice(common.height + 2)

@@ -161,6 +161,7 @@ describe('the report', () => {
       requests: [{ peer: 'silent-1', for: 'headers', ageMs: 0 }]
     })
     sim.join('honest-2', 'honest', tip)
+    sim.at(400, () => {})
     sim.until(() => false, 400)
     expect(explain(sim).why).toBe(
       'headers up to 600 are fetched and checked, of silent-1, asked 0.4 s ago; another peer is asked after 0.5 s without any'
