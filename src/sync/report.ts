@@ -47,7 +47,7 @@ export interface SyncReport extends SyncProgress {
   /** Why it is in this state, what comes next, and when: a sentence. What an app's own rules said may stand in it as it was. */
   why: string
   /**
-   * Bodies: asked for, here but not imported, and their bytes; how long a peer may hold up the rest while another could serve; and the
+   * Bodies: asked for, here but not imported, and their bytes; how long at most a peer may hold up the rest while another could serve; and the
    * oldest missing one.
    */
   window: {

@@ -46,7 +46,7 @@ function delivery(facts: Facts): string {
   const { peer, from, to, ageMs } = request
   const others = facts.sources.some((source) => source.peer !== peer && source.next?.action === 'blocks')
   const then = others
-    ? `another peer is asked when they hold up the rest for ${seconds(window.stallMs)}`
+    ? `another peer is asked when they hold up the rest, after ${seconds(window.stallMs)} at the latest`
     : 'no other has them'
   return `waiting for blocks ${from} to ${to} of ${name(peer)}, asked ${seconds(ageMs)} ago; ${then}`
 }

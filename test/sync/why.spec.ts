@@ -85,7 +85,7 @@ describe('why sync waits', () => {
     ['headers that are here', 'what has come is being checked and written', facts({ state: 'headers' })],
     [
       'blocks that others have too',
-      'waiting for blocks 120 to 376 of 4kx6nXTN, asked 1.2 s ago; another peer is asked when they hold up the rest for 2 s',
+      'waiting for blocks 120 to 376 of 4kx6nXTN, asked 1.2 s ago; another peer is asked when they hold up the rest, after 2 s at the latest',
       facts({
         window: front('asked'),
         requests: [{ peer: A, for: 'blocks', from: 120, to: 376, ageMs: 1_200 }],
