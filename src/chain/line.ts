@@ -28,11 +28,3 @@ export class WaitingLine {
     return result
   }
 }
-
-/** Lets the event loop go round once. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve)
-    else setTimeout(resolve, 0)
-  })
-}

@@ -174,7 +174,7 @@ describe('who is asked for headers', () => {
     const planner = new Planner(view, () => 0)
     planner.offer(claim('a', 40_000, 1_000_000n, 1))
     const source = planner.sources.get('a')!
-    source.last = view.locate(hashOf(20))
+    source.last = { hash: hashOf(20), height: 20, work: 20n }
     const first = asked(planner)!
     expect(first.from).toBe(undefined)
     // all that it has to say about where our target is leads to its own branch
