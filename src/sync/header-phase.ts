@@ -85,27 +85,14 @@ export class HeaderPhase {
     let best: Source | undefined
     let fastest = 0
     for (const source of sources) {
-      if (
-        busy.has(source.id) ||
-        source.restUntil > now ||
-        source.nextTry > now ||
-        !source.full ||
-        source.claim!.due > now
-      )
-        continue
+      if (!source.full || busy.has(source.id) || source.nextTry > now || source.claim!.due > now) continue
+      const free = source.ready(now)
+      if (!free && !isWorthWaiting(source, now)) continue
       if (enough && (source.last != null || !beats(this.view, source.claim!, this.view.target))) continue
       if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
-      if (source.ready(now)) {
-        if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
-      } else if (
-        source.tested &&
-        source.doubt == null &&
-        source.tries === 0 &&
-        source.pace.silentMs(now) < FIRST_PATIENCE_MS
-      ) {
-        fastest = Math.max(fastest, source.pace.bytesPerSecond)
-      }
+      if (!free) fastest = Math.max(fastest, source.pace.bytesPerSecond)
+      else if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
     }
     if (best != null && fastest > MUCH_FASTER * best.pace.bytesPerSecond) return undefined
     if (best != null && best.presync == null) makeRoom(sources, busy)
@@ -222,6 +209,12 @@ function makeRoom(sources: Source[], busy: Set<string>): void {
   const idle = going.filter((source) => !busy.has(source.id) && source.claim != null)
   const longest = idle.sort((a, b) => left(b) - left(a))[0] ?? going[0]
   if (longest != null) longest.presync = undefined
+}
+
+/** It has no place free, but sends. */
+function isWorthWaiting(source: Source, now: number): boolean {
+  const { tested, doubt, tries, restUntil, pace } = source
+  return tested && doubt == null && tries === 0 && restUntil <= now && pace.silentMs(now) < FIRST_PATIENCE_MS
 }
 
 /** Headers up to what it claims. */

@@ -57,6 +57,6 @@ describe('with four serving peers: silent, slow, lying, honest', () => {
       })
       expect(Math.max(...ratios), `in turn: ${ratios.map((ratio) => ratio.toFixed(2))}`).toBeLessThanOrEqual(most)
     },
-    60_000
+    180_000
   )
 })

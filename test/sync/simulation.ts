@@ -115,9 +115,14 @@ export class ModelChain implements ChainView {
   }
 
   missingAfter(place: Place, limit: number): Place[] | undefined {
-    const all = this.missing(Number.POSITIVE_INFINITY)
-    const at = all.findIndex(({ hash }) => toHex(hash) === toHex(place.hash))
-    return at === -1 ? undefined : all.slice(at + 1, at + 1 + limit)
+    const last = this.world.byKey.get(toHex(place.hash))
+    const path: Block[] = []
+    let block: Block | undefined = this.target
+    for (; block != null && block !== last && !this.applied.has(block); block = block.parent) {
+      if (!this.bodies.has(block)) path.push(block)
+    }
+    if (block == null || block !== last || this.bodies.has(block)) return undefined
+    return path.reverse().slice(0, limit)
   }
 
   addHeaders(blocks: Block[]): { added: number; verdict: Verdict; last: Block | undefined } {
