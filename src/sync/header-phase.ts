@@ -52,6 +52,8 @@ export interface HeadersAsked {
   movedAt: number
   /** What came is being worked on: it is not the peer who takes his time. */
   taking: boolean
+  /** Bytes of what is being worked on. */
+  heard: number
   count: number
   bytes: number
 }
@@ -137,6 +139,7 @@ export class HeaderPhase {
       patience: source.pace.bytesPerSecond > 0 ? HEADERS_PATIENCE_MS : FIRST_PATIENCE_MS,
       movedAt: now,
       taking: false,
+      heard: 0,
       count: 0,
       bytes: 0
     })

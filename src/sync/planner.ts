@@ -112,7 +112,8 @@ export class Planner {
     const request = this.#headers.requests.get(id)
     const source = request && this.sources.get(request.peer)
     if (request == null || source == null) return
-    source.pace.heard(page.bytes, this.now())
+    source.pace.heard(page.bytes - request.heard, this.now())
+    request.heard = 0
     if (page.added > 0 || page.presync === 'more') this.#progressAt = this.now()
     this.changed()
     const outcome = this.#headers.page(request, source, page, this.now())
@@ -121,10 +122,13 @@ export class Planner {
     if (outcome !== 'stop') this.#out.push(outcome)
   }
 
-  /** Headers of this request are being checked, or no longer. */
-  taking(id: number, taking: boolean): void {
+  /** So many bytes of headers of this request are being checked, or no longer. */
+  taking(id: number, taking: boolean, bytes = 0): void {
     const request = this.#headers.requests.get(id)
     if (request == null) return
+    // while they are, bodies are asked for already: its peer is known to answer
+    this.sources.get(request.peer)?.pace.heard(bytes, this.now())
+    request.heard += bytes
     request.taking = taking
     request.movedAt = this.now()
   }

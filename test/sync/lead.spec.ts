@@ -185,6 +185,23 @@ describe('who is asked for headers', () => {
   })
 })
 
+describe('a peer whose first headers are being checked', () => {
+  it('is known to answer: others wait for none that may not', () => {
+    const { view } = chainOf(10, 400)
+    const planner = new Planner(view, () => 0)
+    planner.offer(claim('a', 40_000, 1_000_000n, 1))
+    const first = planner.evaluate().find((action) => action.do === 'headers')!
+    expect(planner.sources.get('a')?.tested).toBe(false)
+    planner.taking(first.id, true, 1_000)
+    expect(planner.sources.get('a')?.tested).toBe(true)
+    // they are counted once
+    const bytesPerSecond = planner.sources.get('a')!.pace.bytesPerSecond
+    planner.taking(first.id, false)
+    planner.headers(first.id, { count: 10, bytes: 1_000, added: 10, verdict: { result: 'accept' }, last: undefined })
+    expect(planner.sources.get('a')!.pace.bytesPerSecond).toBe(bytesPerSecond)
+  })
+})
+
 describe('a proof', () => {
   it('costs who asks as much as the block that is hashed for it', async () => {
     const block = new Uint8Array([2, 0, 0, 3, 1, 1, 1, 3, 2, 2, 2])
