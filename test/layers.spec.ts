@@ -59,7 +59,7 @@ const roomOf = (path: string): string =>
   path.startsWith('../examples/') ? 'examples' : path.includes('/') ? path.split('/')[0]! : '.'
 
 /** Files beside the rooms that every room may use. */
-const SHARED = new Set(['errors.js', 'clock.js', 'hex.js', 'hash.js', 'lanes.js', 'rate.js', 'siphash.js'])
+const SHARED = new Set(['errors.js', 'clock.js', 'hex.js', 'hash.js', 'lanes.js', 'rate.js', 'siphash.js', 'slice.js'])
 
 describe('the rooms', () => {
   it('take values only from the rooms that they stand on', async () => {

@@ -1,7 +1,7 @@
+import { Slice } from '../slice.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { followTarget } from './header-head.js'
-import { turn } from './line.js'
 import type { BaseHeader, Located } from './rules.js'
 import { cut } from './slab.js'
 import { admitDeep, reviewSplit } from './split.js'
@@ -36,7 +36,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
   const fresh: Entry<Header>[] = []
   const result: HeadersResult<Header> = { verdict: ACCEPT, added: 0 }
   let top: Entry<Header> | undefined
-  let since = performance.now()
+  const slice = new Slice(SLICE_MS)
   makeRoom(core, list.length)
   const hashes = core.inspector.hashes(list)
   for (let i = 0; i < list.length; i++) {
@@ -85,10 +85,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
     fresh.push(top)
     result.last = top.at
     result.added++
-    if (performance.now() - since > SLICE_MS) {
-      await turn()
-      since = performance.now()
-    }
+    if (slice.over) await slice.end()
   }
   // the head of a chain of headers goes with them, and is not left for later
   const waits = core.bodies && (later || fresh.length >= core.bulk) && core.pending + fresh.length <= MAX_PENDING

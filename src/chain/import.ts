@@ -1,3 +1,4 @@
+import { Slice } from '../slice.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
@@ -7,7 +8,6 @@ import type { Waiting } from './future.js'
 import type { Piece } from './inspector.js'
 import { keyOf } from './key.js'
 import { blockKey, TABLE } from './layout.js'
-import { turn } from './line.js'
 import { condemn, reorganise, stateVerdict } from './reorg.js'
 import type { BaseHeader } from './rules.js'
 import { admitDeep } from './split.js'
@@ -158,7 +158,7 @@ export class Importer<Header extends BaseHeader, Tx> {
     let advance = new Advance(core)
     const fresh: Entry<Header>[] = []
     let stored = 0
-    let since = performance.now()
+    const slice = new Slice(SLICE_MS)
     let writing: Promise<boolean> = Promise.resolve(true)
     /** Begins to write, as soon as what was written before is. */
     const flush = async (): Promise<boolean> => {
@@ -206,9 +206,8 @@ export class Importer<Header extends BaseHeader, Tx> {
         } else if ((advance.size >= BATCH_BLOCKS || advance.bytes >= BATCH_BYTES) && !(await flush())) {
           return unwritten()
         }
-        if (performance.now() - since > SLICE_MS) {
-          await turn()
-          since = performance.now()
+        if (slice.over) {
+          await slice.end()
           if (signal?.aborted) {
             await settled()
             signal.throwIfAborted()

@@ -1,5 +1,3 @@
-export { turn } from '../clock.js'
-
 /** Runs tasks one after another, in the order in which they came. */
 export class WaitingLine {
   #last: Promise<unknown> = Promise.resolve()

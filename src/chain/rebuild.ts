@@ -1,5 +1,6 @@
 import { DataUnusableError } from '../errors.js'
 import { equalBytes } from '../hex.js'
+import { Slice } from '../slice.js'
 import { Advance } from './advance.js'
 import type { Core } from './core.js'
 import type { Entry } from './entry.js'
@@ -7,7 +8,6 @@ import type { Outcome } from './execution.js'
 import { thaw } from './freezing.js'
 import type { Piece } from './inspector.js'
 import { blockKey, bytesKey, headRecord, heightKey, TABLE } from './layout.js'
-import { turn } from './line.js'
 import { readMain } from './reading.js'
 import { encodeRebuild, encodeUndoRange, RECORD, type RebuildRecord } from './record.js'
 import { forget, keysFrom } from './renewal.js'
@@ -152,7 +152,7 @@ class Rebuild<Header extends BaseHeader, Tx> {
     const { goal } = this.#record
     let advance = new Advance(this.#core)
     let stop: Stop | undefined
-    let since = performance.now()
+    const slice = new Slice(SLICE_MS)
     pages: for await (const page of store.range(TABLE.main, tree.head.at.height + 1, goal.height)) {
       for (const [key, value] of page) {
         const hash = new Uint8Array(value)
@@ -168,11 +168,10 @@ class Rebuild<Header extends BaseHeader, Tx> {
           await this.#commit(advance)
           advance = new Advance(this.#core)
         }
-        if (performance.now() - since <= SLICE_MS) continue
+        if (!slice.over) continue
         this.#tell(height)
         this.#core.checkClosing()
-        await turn()
-        since = performance.now()
+        await slice.end()
       }
     }
     if (advance.size > 0) await this.#commit(advance)

@@ -72,6 +72,7 @@ export function fruitless(source: Source, now: number, why: string): void {
 function prove(source: Source): void {
   if (source.claim!.proven) return
   source.claim!.proven = true
+  source.apart = false
   source.tries = Math.max(0, source.tries - 1)
   source.debt = Math.max(0, source.debt - 1)
   if (source.debt > 0) return

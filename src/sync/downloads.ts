@@ -72,7 +72,9 @@ export class Downloads {
     const start = from == null ? undefined : this.chain.locate(from.hash)
     const { locator, take } = this.intake.way(this.planner.sources.get(peer), start, asked.signal)
     const pages = this.requester.headers(asked, locator, undefined, async (headers) => {
-      this.planner.taking(id, true)
+      let bytes = 0
+      for (const header of headers) bytes += header.length
+      this.planner.taking(id, true, bytes)
       try {
         return await take(headers)
       } finally {

@@ -1,8 +1,9 @@
 import { ignore, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { equalBytes } from '../hex.js'
+import { Slice } from '../slice.js'
 import type { SyncBlock, SyncChain, SyncMinimum } from './port.js'
-import { Presync, type PresyncEnd, type PresyncStep } from './presync.js'
+import { Presync, type PresyncEnd, type PresyncStep, reaches } from './presync.js'
 import type { Source } from './source.js'
 
 /** What became of some headers. */
@@ -52,7 +53,7 @@ export class HeaderIntake {
   async #take(source: Source | undefined, headers: Uint8Array[]): Promise<Taken> {
     if (source?.presync != null) return this.#continue(source, source.presync, headers)
     const walk = lowWork(this.chain, headers)
-    if (walk == null || source == null) return this.#straight(headers)
+    if (walk == null || source == null) return straight(this.chain, headers)
     const presync = new Presync({
       walk: walk.begin,
       again: (header) => {
@@ -67,7 +68,7 @@ export class HeaderIntake {
     })
     const { step } = await feed(presync, headers)
     // all in one piece: there is nothing to be asked for twice
-    if (step === 'again') return this.#straight(headers)
+    if (step === 'again') return straight(this.chain, headers)
     source.presync = presync
     return this.#settle(source, presync, step, headers.length, headers)
   }
@@ -87,8 +88,8 @@ export class HeaderIntake {
     const over = typeof step === 'object' || step === 'done'
     if (over && source.presync === presync) source.presync = undefined
     const ready = presync.release()
-    if (step === 'done') return this.#straight([...ready, ...headers.slice(taken)])
-    const kept = ready.length > 0 ? await this.#straight(ready) : NOTHING
+    if (step === 'done') return straight(this.chain, [...ready, ...headers.slice(taken)])
+    const kept = ready.length > 0 ? await straight(this.chain, ready) : NOTHING
     if (kept.verdict.result !== 'accept') {
       if (source.presync === presync) source.presync = undefined
       return kept
@@ -96,27 +97,24 @@ export class HeaderIntake {
     if (typeof step === 'string') return { ...kept, presync: step }
     return 'verdict' in step ? { ...kept, verdict: step.verdict } : { ...kept, presync: step.end }
   }
-
-  async #straight(headers: Uint8Array[]): Promise<Taken> {
-    const { verdict, added, last } = await this.chain.addHeaders(headers)
-    return { verdict, added, last }
-  }
 }
 
 /** Headers of a branch on which somebody's block stands: of one with too little work nothing is kept, nor is it looked at twice. */
 export async function takeBranch(chain: SyncChain, headers: Uint8Array[]): Promise<Taken> {
   const walk = lowWork(chain, headers)
   if (walk != null) {
-    let since = performance.now()
+    const slice = new Slice(SLICE_MS)
     for (const header of headers) {
       const verdict = walk.begin.add(header)
       if (verdict.result !== 'accept') return { verdict, added: 0, last: undefined }
-      if (performance.now() - since < SLICE_MS) continue
-      await new Promise((resolve) => setTimeout(resolve, 0))
-      since = performance.now()
+      if (slice.over) await slice.end()
     }
     if (!reaches(walk.begin.last, walk.threshold)) return { verdict: ignore('low-work'), added: 0, last: undefined }
   }
+  return straight(chain, headers)
+}
+
+async function straight(chain: SyncChain, headers: Uint8Array[]): Promise<Taken> {
   const { verdict, added, last } = await chain.addHeaders(headers)
   return { verdict, added, last }
 }
@@ -138,17 +136,11 @@ type Walk = NonNullable<ReturnType<NonNullable<SyncChain['walk']>>>
 
 /** Puts headers into presync until something comes of it. Answers how many it took. */
 async function feed(presync: Presync, headers: Uint8Array[]): Promise<{ step: PresyncStep; taken: number }> {
-  let since = performance.now()
+  const slice = new Slice(SLICE_MS)
   for (const [i, header] of headers.entries()) {
     const step = presync.add(header)
     if (step !== 'more') return { step, taken: i + 1 }
-    if (performance.now() - since < SLICE_MS) continue
-    await new Promise((resolve) => setTimeout(resolve, 0))
-    since = performance.now()
+    if (slice.over) await slice.end()
   }
   return { step: 'more', taken: headers.length }
-}
-
-function reaches(place: SyncMinimum, minimum: SyncMinimum): boolean {
-  return place.work >= minimum.work && place.height >= minimum.height
 }

@@ -4,6 +4,7 @@ import { fruitless, refute, standing } from './claims.js'
 import type { Credit } from './credit.js'
 import type { Taken } from './header-intake.js'
 import {
+  FIRST_PATIENCE_MS,
   HEADERS_PATIENCE_MS,
   LEAST_HEADERS,
   MAX_HEADERS,
@@ -19,6 +20,8 @@ import { beats, type ChainView, type Place, type Source, shortOf } from './sourc
 const MAX_REQUESTS = 4
 /** Time that a header may take: one a request drop by drop keeps nobody else from being asked. */
 const HEADER_MS = 10
+/** What a peer must be times as fast as another to be asked before one that claims more. */
+const MUCH_FASTER = 2
 /** A request that is too slow for so long is given up. */
 const LATE_MS = 20_000
 
@@ -42,9 +45,15 @@ export interface HeadersAsked {
   readonly claim: string
   readonly from: Place | undefined
   readonly at: number
+  /** How high our target was. */
+  readonly height: number
+  /** Another is asked when it has sent nothing for so long. */
+  readonly patience: number
   movedAt: number
   /** What came is being worked on: it is not the peer who takes his time. */
   taking: boolean
+  /** Bytes of what is being worked on. */
+  heard: number
   count: number
   bytes: number
 }
@@ -63,27 +72,41 @@ export class HeaderPhase {
   ) {}
 
   /**
-   * Whom to ask now, if anybody: trusted before doubted, who failed least, then the most claimed work; beside a request that is slow
-   * whoever is here longest. `enough`: only those who gave none yet and claim more than our target has.
+   * Whom to ask now, if anybody: trusted before doubted, who failed least, who is known to be much faster, then the most claimed work, or beside
+   * a request that is slow whoever is here longest. Nobody, while one much faster has no place free. `enough`: only those who gave none yet
+   * and claim more than our target has.
    */
   next(sources: Source[], now: number, enough = false): Source | undefined {
     const busy = new Set<string>()
     for (const request of this.requests.values()) {
       if (request.taking) return undefined
-      if (now - request.movedAt < HEADERS_PATIENCE_MS && !isSlow(request, HEADERS_PATIENCE_MS, now)) return undefined
+      if (now - request.movedAt < request.patience && !isSlow(request, HEADERS_PATIENCE_MS, now)) return undefined
       busy.add(request.peer)
     }
     if (this.requests.size >= MAX_REQUESTS) return undefined
     let best: Source | undefined
+    let fastest = 0
     for (const source of sources) {
-      if (busy.has(source.id) || !source.ready(now) || source.nextTry > now || source.claim!.due > now) continue
+      if (!source.full || busy.has(source.id) || source.nextTry > now || source.claim!.due > now) continue
+      const free = source.ready(now)
+      if (!free && !isWorthWaiting(source, now)) continue
       if (enough && (source.last != null || !beats(this.view, source.claim!, this.view.target))) continue
       if (source.lowWork && this.#idleUntil > now) continue
       if (standing(source, this.view) !== 'open') continue
-      if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
+      if (!free) fastest = Math.max(fastest, source.pace.bytesPerSecond)
+      else if (best == null || this.#prefer(source, best, busy.size === 0)) best = source
     }
+    if (best != null && fastest > MUCH_FASTER * best.pace.bytesPerSecond) return undefined
     if (best != null && best.presync == null) makeRoom(sources, busy)
     return best
+  }
+
+  /** When another may be asked because nothing comes. */
+  get nextAt(): number | undefined {
+    if (this.requests.size >= MAX_REQUESTS) return undefined
+    let at: number | undefined
+    for (const { movedAt, patience } of this.requests.values()) at = Math.max(at ?? 0, movedAt + patience)
+    return at
   }
 
   #prefer(a: Source, b: Source, byWork: boolean): boolean {
@@ -92,6 +115,8 @@ export class HeaderPhase {
     if (failures(a) !== failures(b)) return failures(a) < failures(b)
     // while nothing is kept the work that a claim names costs nothing: first whoever can be proven right or wrong soonest
     if (shortOf(this.view, this.view.head) != null) return left(a) < left(b)
+    const [mine, others] = [a.pace.bytesPerSecond, b.pace.bytesPerSecond]
+    if (mine > MUCH_FASTER * others || others > MUCH_FASTER * mine) return mine > others
     return byWork && a.claim!.work > b.claim!.work
   }
 
@@ -101,15 +126,20 @@ export class HeaderPhase {
   }
 
   ask(source: Source, id: number, now: number): Action {
-    const from = source.last
-    source.inFlight++
+    const { last } = source
+    const from = last != null && (source.apart || last.work > this.view.target.work) ? last : undefined
+    source.last = from
+    source.begin(now)
     this.requests.set(id, {
       peer: source.id,
       claim: source.claim!.key,
       from,
       at: now,
+      height: this.view.target.height,
+      patience: source.pace.bytesPerSecond > 0 ? HEADERS_PATIENCE_MS : FIRST_PATIENCE_MS,
       movedAt: now,
       taking: false,
+      heard: 0,
       count: 0,
       bytes: 0
     })
@@ -153,6 +183,7 @@ export class HeaderPhase {
   /** The answer is whole: it proved the claim, or there is more of it, or it was in vain. */
   done(request: HeadersAsked, source: Source, more: boolean, now: number): void {
     source.fails = source.spoilt
+    if (request.from == null && source.last != null && source.last.height <= request.height) source.apart = true
     if (source.claim?.key === request.claim && this.view.has(source.claim.hash) != null) return
     const full = request.count >= LEAST_HEADERS || request.bytes >= MAX_HEADERS_BYTES / 2
     const forward = source.last != null && source.last.height > (request.from?.height ?? -1)
@@ -181,6 +212,12 @@ function makeRoom(sources: Source[], busy: Set<string>): void {
   const idle = going.filter((source) => !busy.has(source.id) && source.claim != null)
   const longest = idle.sort((a, b) => left(b) - left(a))[0] ?? going[0]
   if (longest != null) longest.presync = undefined
+}
+
+/** It has no place free, but sends. */
+function isWorthWaiting(source: Source, now: number): boolean {
+  const { tested, doubt, tries, restUntil, pace } = source
+  return tested && doubt == null && tries === 0 && restUntil <= now && pace.silentMs(now) < FIRST_PATIENCE_MS
 }
 
 /** Headers up to what it claims. */

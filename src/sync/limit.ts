@@ -46,6 +46,9 @@ export const WINDOW_BYTES = 32 << 20
 export const MIN_BATCH = 16
 export const MAX_BATCH = MAX_RANGE
 export const BATCH_BYTES = 8 << 20
+/** Asked of a peer that brought no bodies yet, at most. */
+export const FIRST_BATCH = 64
+export const FIRST_BYTES = 1 << 20
 export const BATCH_MS = 1_000
 /** Bodies in one import. */
 export const IMPORT_BLOCKS = 2_048
@@ -54,10 +57,14 @@ export const IMPORT_BYTES = 16 << 20
 /** A peer that holds up the window loses its batch after this; doubles each time, up to the second. */
 export const STALL_MS = 2_000
 export const STALL_MAX_MS = 64_000
+/** What a peer holds up goes to one that has nothing to do, after the time that this one would take, but not sooner. */
+export const TAKE_OVER_MS = 100
 /** How long gossip has to bring an announced head before it is fetched. */
 export const GOSSIP_MS = 500
 /** Headers are asked of a second peer when the first has sent nothing for this long. */
 export const HEADERS_PATIENCE_MS = 2_000
+/** The same where the first never sent anything before. */
+export const FIRST_PATIENCE_MS = 500
 /** Answers that do not bring a claim nearer before it is refuted, and how long it may hold up `live` without a proof. */
 export const CLAIM_TRIES = 3
 export const CLAIM_MS = 60_000

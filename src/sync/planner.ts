@@ -1,5 +1,6 @@
 import { toHex } from '../hex.js'
 import type { Action } from './action.js'
+import { Allotment } from './allotment.js'
 import { fruitless, holdsUp, outOfReach, type Standing, settle, splitReason } from './claims.js'
 import { Credit } from './credit.js'
 import { HeaderPhase, type HeadersAsked, type HeadersPage } from './header-phase.js'
@@ -28,6 +29,7 @@ export type SyncState = 'idle' | 'no-peers' | 'headers' | 'bodies' | 'live' | 's
 export class Planner {
   readonly sources = new Map<string, Source>()
   readonly window = new Window()
+  readonly allotment = new Allotment(this.window)
   readonly parked = new ParkedBranches((slot) => this.window.take([slot]))
   readonly #headers: HeaderPhase
   readonly #imports: ImportStage
@@ -98,8 +100,7 @@ export class Planner {
   }
 
   free(peer: string): void {
-    const source = this.sources.get(peer)
-    if (source != null) source.inFlight = Math.max(0, source.inFlight - 1)
+    this.sources.get(peer)?.free()
   }
 
   /** Is the request still wanted? */
@@ -111,6 +112,8 @@ export class Planner {
     const request = this.#headers.requests.get(id)
     const source = request && this.sources.get(request.peer)
     if (request == null || source == null) return
+    source.pace.heard(page.bytes - request.heard, this.now())
+    request.heard = 0
     if (page.added > 0 || page.presync === 'more') this.#progressAt = this.now()
     this.changed()
     const outcome = this.#headers.page(request, source, page, this.now())
@@ -119,10 +122,13 @@ export class Planner {
     if (outcome !== 'stop') this.#out.push(outcome)
   }
 
-  /** Headers of this request are being checked, or no longer. */
-  taking(id: number, taking: boolean): void {
+  /** So many bytes of headers of this request are being checked, or no longer. */
+  taking(id: number, taking: boolean, bytes = 0): void {
     const request = this.#headers.requests.get(id)
     if (request == null) return
+    // while they are, bodies are asked for already: its peer is known to answer
+    this.sources.get(request.peer)?.pace.heard(bytes, this.now())
+    request.heard += bytes
     request.taking = taking
     request.movedAt = this.now()
   }
@@ -132,6 +138,9 @@ export class Planner {
     const request = this.window.requests.get(id)
     if (request == null) return
     const now = this.now()
+    let bytes = 0
+    for (const received of blocks) bytes += received.bytes.length
+    this.sources.get(request.peer)?.pace.heard(bytes, now)
     this.window.moved(request.peer, now)
     for (const received of blocks) {
       if (this.window.receive(request, received)) {
@@ -160,7 +169,7 @@ export class Planner {
     if (source == null) return
     if (headers != null) this.#headers.done(headers, source, more, now)
     if (bodies == null) return
-    if (bodies.got > 0) source.measure(bodies.got, bodies.slots[bodies.got - 1]!.place.height, now - bodies.at)
+    if (bodies.got > 0) source.delivered(bodies.got, bodies.slots[bodies.got - 1]!.place.height)
     if (bodies.got === bodies.slots.length) return
     // the server may stop at its byte limit, or at the first block that it has not
     if (!more || bodies.bytes < MAX_BLOCKS_BYTES / 2) this.#deny(source, bodies, 1, now)
@@ -189,7 +198,7 @@ export class Planner {
     this.#out.push(...actions)
     if (added === 0) return
     this.#progressAt = now
-    this.window.relax()
+    this.allotment.relax()
   }
 
   /** Looks at everything and answers what to do. To be called again at once when a branch is to be parked. */
@@ -218,7 +227,8 @@ export class Planner {
   /** When something falls due that no event will announce. */
   wakeAt(): number {
     const now = this.now()
-    const times = [this.#imports.rest?.until, this.#behindSince == null ? undefined : this.#behindSince + GOSSIP_MS]
+    const behind = this.#behindSince == null ? undefined : this.#behindSince + GOSSIP_MS
+    const times = [this.#imports.rest?.until, behind, this.allotment.takeOverAt, this.#headers.nextAt]
     for (const { claim, restUntil, nextTry } of this.sources.values()) times.push(claim?.due, restUntil, nextTry)
     let next = Number.POSITIVE_INFINITY
     for (const at of times) if (at != null && at > now && at < next) next = at
@@ -232,15 +242,19 @@ export class Planner {
   }
 
   #askBodies(sources: Source[], now: number): void {
-    const late = this.window.stalled(sources, now)
-    if (late != null) {
+    const stalled = this.allotment.stalled(sources, now)
+    if (stalled != null) {
       // with what it has not begun: that would hold up the window next
       for (const request of [...this.window.requests.values()])
-        if (request === late || (request.peer === late.peer && request.got === 0)) this.#cancel(request.id)
-      this.sources.get(late.peer)?.rest(now)
+        if (request === stalled || (request.peer === stalled.peer && request.got === 0)) this.#cancel(request.id)
+      this.sources.get(stalled.peer)?.rest(now)
+    }
+    for (const request of this.allotment.beaten()) {
+      this.#cancel(request.id)
+      if (request.got === 0) this.sources.get(request.peer)?.rest(now)
     }
     for (const request of this.window.overflowing()) this.#cancel(request.id)
-    const given = this.#settling(now) ? [] : this.window.assign(sources, now, () => ++this.#ids)
+    const given = this.#settling(now) ? [] : this.allotment.assign(sources, now, () => ++this.#ids)
     const probe = this.parked.next(sources, this.view, now)
     if (probe != null) given.push(this.window.ask(probe.source, [probe.slot], now, ++this.#ids))
     for (const { id, peer, by, slots } of given) {
@@ -287,12 +301,12 @@ export class Planner {
     if (request == null) return {}
     this.#headers.requests.delete(id)
     if (bodies != null) this.window.forget(bodies)
-    this.free(request.peer)
+    this.sources.get(request.peer)?.end(this.now())
     return { source: this.sources.get(request.peer), ...(headers && { headers }), ...(bodies && { bodies }) }
   }
 
   #dropped(request: BodiesAsked): void {
-    this.free(request.peer)
+    this.sources.get(request.peer)?.end(this.now())
     this.#out.push({ do: 'cancel', id: request.id })
   }
 

@@ -115,10 +115,9 @@ export class Presync {
     if (verdict.result !== 'accept') return this.#refused(verdict)
     this.headers++
     if (this.#commits() && !this.#bits.push(this.#bit())) return end('its headers are too many to be checked')
-    const { work, height } = walk.last
-    if (work >= this.#init.threshold.work && height >= this.#init.threshold.height) {
+    if (reaches(walk.last, this.#init.threshold)) {
       this.phase = 'redownload'
-      this.#endHeight = height
+      this.#endHeight = walk.last.height
       this.#walk = undefined
       return 'again'
     }
@@ -132,7 +131,7 @@ export class Presync {
     if (walk == null) return this.#refused({ result: 'ignore', reason: 'unknown-parent' })
     const verdict = walk.add(header)
     if (verdict.result !== 'accept') return this.#refused(verdict)
-    const { work, height } = walk.last
+    const { height } = walk.last
     if (this.#commits() && this.#bits.at(this.#checked++) !== this.#bit()) {
       // so far up the peer may have moved to a better branch in between
       const fault = height < this.#endHeight - HONEST_REORG ? 'protocol' : 'none'
@@ -141,7 +140,7 @@ export class Presync {
     const own = new Uint8Array(header)
     this.#buffer.push(own)
     this.#buffered += own.length
-    if (work >= this.#init.threshold.work && height >= this.#init.threshold.height) {
+    if (reaches(walk.last, this.#init.threshold)) {
       this.#hand(this.#buffer.length)
       return 'done'
     }
@@ -187,4 +186,8 @@ function periodOf(headerBytes: number, headers: number): number {
 
 function end(why: string, fault: Fault = 'none'): PresyncStep {
   return { end: { why, fault } }
+}
+
+export function reaches(place: SyncMinimum, minimum: SyncMinimum): boolean {
+  return place.work >= minimum.work && place.height >= minimum.height
 }

@@ -47,7 +47,7 @@ export interface SyncReport extends SyncProgress {
   /** Why it is in this state, what comes next, and when: a sentence. What an app's own rules said may stand in it as it was. */
   why: string
   /**
-   * Bodies: asked for, here but not imported, and their bytes; how long a peer may hold up the rest while another could serve; and the
+   * Bodies: asked for, here but not imported, and their bytes; how long at most a peer may hold up the rest while another could serve; and the
    * oldest missing one.
    */
   window: {
@@ -107,7 +107,7 @@ function factsOf(
       asked: count('asked'),
       here: count('here') + count('importing'),
       bytes: window.held,
-      stallMs: window.stallMs,
+      stallMs: planner.allotment.stallMs,
       ...(front == null ? {} : { front: { height: front.place.height, state: front.state } })
     },
     requests: requestsOf(planner, now),
@@ -143,7 +143,7 @@ function sourceOf(source: Source, planner: Planner, now: number): SyncSourceRepo
       : { presync: { headers: source.presync.headers, again: source.presync.phase === 'redownload' } }),
     ...(source.doubt == null ? {} : { doubt: source.doubt }),
     requests: source.inFlight,
-    rate: Math.round(source.rate),
+    rate: Math.round(source.pace.bytesPerSecond / planner.window.blockBytes),
     fails: source.fails,
     restMs: Math.max(0, source.restUntil - now),
     ...(source.lacks != null && source.lacks.until > now ? { lacksFrom: source.lacks.height } : {}),

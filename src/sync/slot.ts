@@ -1,11 +1,14 @@
 import { toHex } from '../hex.js'
 import type { Place } from './source.js'
+import type { BodiesAsked } from './window.js'
 
 /** One body that is wanted, asked for, here, or on its way into the chain. */
 export class Slot {
   /** `gone`: not needed any more. */
   state: 'wanted' | 'asked' | 'here' | 'importing' | 'gone' = 'wanted'
   bytes: Uint8Array | undefined
+  /** While it is asked for: the request that is to bring it. Others may bring it too. */
+  holder: BodiesAsked | undefined
   /** Who sent the last body, and whether as its own chain. Kept when the body is dropped: an import may yet fail. */
   from: string | undefined
   asOwn = false

@@ -1,7 +1,19 @@
 import type { Split } from '../chain/index.js'
 import { compareBytes } from '../hex.js'
 import type { Role } from '../status/index.js'
-import { BATCH_MS, GOSSIP_MS, MAX_BATCH, MAX_IN_FLIGHT, MIN_BATCH, REST_MAX_MS, REST_MS } from './limit.js'
+import {
+  BATCH_BYTES,
+  BATCH_MS,
+  FIRST_BATCH,
+  FIRST_BYTES,
+  GOSSIP_MS,
+  MAX_BATCH,
+  MAX_IN_FLIGHT,
+  MIN_BATCH,
+  REST_MAX_MS,
+  REST_MS
+} from './limit.js'
+import { Pace } from './pace.js'
 import type { Presync } from './presync.js'
 
 /** A block in its place, as far as the planner needs it. */
@@ -79,14 +91,17 @@ export class Source {
   txIndex = false
   claim: Claim | undefined
   inFlight = 0
-  /** Blocks a second, moving average; 0 until measured. */
-  rate = 0
+  readonly pace = new Pace()
+  /** Most bodies in an answer of it. */
+  #most = 0
   /** Failures in a row: slow, gone, empty. They lower priority and never more. */
   fails = 0
   spoilt = 0
   restUntil = 0
   /** The peer had no body at this height of the branch that we download: nothing from there on is asked until then. */
   lacks: { height: number; at: number; until: number; times: number } | undefined
+  /** It was asked from our target on and answered from before it: its next headers are asked for from its last on. */
+  apart = false
   /** It answered a range from another branch: its blocks are asked for by hash. */
   byHash = false
 
@@ -142,11 +157,35 @@ export class Source {
     return this.full && this.lowest <= height && height <= this.claim!.height
   }
 
-  /** How many bodies to ask for at once: what it sends in a second. */
-  get batch(): number {
-    if (this.fails > 0) return MIN_BATCH
-    if (this.rate === 0) return 4 * MIN_BATCH
-    return Math.max(MIN_BATCH, Math.min(MAX_BATCH, Math.floor((this.rate * BATCH_MS) / 1_000)))
+  /** It answered what it was asked for last: others may wait for what it is asked for next. */
+  get tested(): boolean {
+    return this.fails === 0 && this.pace.bytesPerSecond > 0
+  }
+
+  /**
+   * How many bodies of so many bytes to ask for at once: what it sends in a second, four times what it ever brought at most, and little of
+   * who is not tested.
+   */
+  batch(bytes: number): number {
+    if (!this.tested) return least(this.fails > 0 ? MIN_BATCH : FIRST_BATCH, bytes)
+    const inTime = (this.pace.bytesPerSecond * BATCH_MS) / 1_000 / bytes
+    const most = Math.min(inTime, MAX_BATCH, Math.max(FIRST_BATCH, 4 * this.#most), BATCH_BYTES / bytes + 1)
+    return Math.floor(Math.max(least(MIN_BATCH, bytes), most))
+  }
+
+  /** A request of ours to it begins, and ends. */
+  begin(now: number): void {
+    this.inFlight++
+    this.pace.begin(now)
+  }
+
+  end(now: number): void {
+    this.free()
+    this.pace.end(now)
+  }
+
+  free(): void {
+    this.inFlight = Math.max(0, this.inFlight - 1)
   }
 
   /** Takes over what its status says. `near`: gossip may still bring it. `ahead`: it says to have more work than we. */
@@ -165,13 +204,11 @@ export class Source {
     if (this.lacks != null) this.lacks.until = Math.min(this.lacks.until, this.lacks.at + 2_000)
   }
 
-  /** A good answer of `count` blocks up to `height`, after `ms`. */
-  measure(count: number, height: number, ms: number): void {
+  /** A good answer of `count` blocks up to `height`. */
+  delivered(count: number, height: number): void {
     this.fails = this.spoilt
+    this.#most = Math.max(this.#most, count)
     if (this.lacks != null && height >= this.lacks.height) this.lacks = undefined
-    if (count === 0) return
-    const rate = (count * 1_000) / Math.max(1, ms)
-    this.rate = this.rate === 0 ? rate : this.rate * 0.7 + rate * 0.3
   }
 
   /** Asked again later each time; requests that fail together count once, those that brought something least. */
@@ -200,7 +237,12 @@ export class Source {
     this.lacks = { height, at: now, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** (times - 1)), times }
   }
 
-  lacking(height: number, now: number): boolean {
+  isLacking(now: number, height = Number.POSITIVE_INFINITY): boolean {
     return this.lacks != null && this.lacks.until > now && height >= this.lacks.height
   }
+}
+
+/** So many bodies, or fewer where they are large. */
+function least(count: number, bytes: number): number {
+  return Math.max(1, Math.min(count, Math.floor(FIRST_BYTES / bytes)))
 }

@@ -1,4 +1,4 @@
-import { HEADERS_PATIENCE_MS } from './limit.js'
+import { FIRST_PATIENCE_MS, HEADERS_PATIENCE_MS } from './limit.js'
 import type { SyncReport } from './report.js'
 
 type Facts = Omit<SyncReport, 'why'>
@@ -41,12 +41,12 @@ function nextStep(facts: Facts): string {
 function delivery(facts: Facts): string {
   const { window, requests } = facts
   const height = window.front!.height
-  const request = requests.find(({ from, to }) => from != null && from <= height && height <= to!)
+  const request = requests.findLast(({ from, to }) => from != null && from <= height && height <= to!)
   if (request == null) return `block ${height} is on its way`
   const { peer, from, to, ageMs } = request
   const others = facts.sources.some((source) => source.peer !== peer && source.next?.action === 'blocks')
   const then = others
-    ? `another peer is asked when they hold up the rest for ${seconds(window.stallMs)}`
+    ? `another peer is asked when they hold up the rest, after ${seconds(window.stallMs)} at the latest`
     : 'no other has them'
   return `waiting for blocks ${from} to ${to} of ${name(peer)}, asked ${seconds(ageMs)} ago; ${then}`
 }
@@ -56,7 +56,10 @@ function headers(facts: Facts): string {
   if (asked.length === 0) return soonest(facts, 'headers') ?? 'what has come is being checked and written'
   const who = asked.map(({ peer, ageMs }) => `${name(peer)}, asked ${seconds(ageMs)} ago`).join(', and of ')
   const others = soonest(facts, 'headers') != null
-  return `headers up to ${facts.claimed} are fetched and checked, of ${who}${others ? `; another peer is asked after ${seconds(HEADERS_PATIENCE_MS)} without any` : ''}`
+  // as `HeaderPhase` has it
+  const known = asked.every(({ peer }) => facts.sources.some((source) => source.peer === peer && source.rate > 0))
+  const patience = known ? HEADERS_PATIENCE_MS : FIRST_PATIENCE_MS
+  return `headers up to ${facts.claimed} are fetched and checked, of ${who}${others ? `; another peer is asked after ${seconds(patience)} without any` : ''}`
 }
 
 /** Who is asked next. */

@@ -1,14 +1,10 @@
 import { unserved } from './claims.js'
 import {
-  BATCH_BYTES,
   IMPORT_BLOCKS,
   IMPORT_BYTES,
-  MAX_HASHES,
   ORPHANED_MS,
   PARK_DENIALS,
   PARK_MS,
-  STALL_MAX_MS,
-  STALL_MS,
   WINDOW_BLOCKS,
   WINDOW_BYTES
 } from './limit.js'
@@ -27,6 +23,8 @@ export interface BodiesAsked {
   /** Bodies received, which are the first of `slots`. */
   got: number
   bytes: number
+  /** What it is to bring goes to others: it holds nothing any more. */
+  late: boolean
 }
 
 /** A body as it came. */
@@ -42,8 +40,8 @@ const MANY_SLOTS = 256
 const MIN_RANGE = 8
 
 /**
- * The bodies that are downloaded next: the oldest missing ones, as many as fit. Decides who is asked for what, who loses his
- * batch, what is imported and which branch is given up. Pure: time and peers are passed in.
+ * The bodies that are downloaded next: the oldest missing ones, as many as fit, and the requests for them. Decides what is imported and
+ * which branch is given up. Pure: time and peers are passed in.
  */
 export class Window {
   slots: Slot[] = []
@@ -52,8 +50,6 @@ export class Window {
   dirty = true
   /** Bytes here that are not imported yet. */
   held = 0
-  /** How long a peer may hold up the window. */
-  stallMs = STALL_MS
   #average = 16 << 10
   /** Since when the oldest missing block is waited for, and in what case. */
   #wait: { why: string; since: number } | undefined
@@ -62,7 +58,17 @@ export class Window {
   #round = 0
   /** No slot before this one is wanted. */
   #from = 0
-  #holding: { request: number; since: number } | undefined
+
+  /** Of a block, on average over the last that came. */
+  get blockBytes(): number {
+    return this.#average
+  }
+
+  /** The oldest that is wanted. */
+  get wanted(): Slot | undefined {
+    while (this.#from < this.slots.length && this.slots[this.#from]!.state !== 'wanted') this.#from++
+    return this.slots[this.#from]
+  }
 
   get front(): Slot | undefined {
     return this.slots[0]
@@ -116,31 +122,26 @@ export class Window {
     return true
   }
 
-  /** Gives out what can be given out, oldest first, to the peer that promises most. */
-  assign(sources: Source[], now: number, nextId: () => number): BodiesAsked[] {
-    const given: BodiesAsked[] = []
-    for (;;) {
-      while (this.#from < this.slots.length && this.slots[this.#from]!.state !== 'wanted') this.#from++
-      if (this.#from === this.slots.length) return given
-      const ready = sources.filter((source) => source.ready(now)).sort(promise)
-      let request: BodiesAsked | undefined
-      for (const source of ready) {
-        const slots = this.#batch(source, now)
-        if (slots.length === 0) continue
-        request = this.ask(source, slots, now, nextId())
-        break
-      }
-      if (request == null) return given
-      given.push(request)
-    }
-  }
-
-  ask(source: Source, slots: Slot[], now: number, id: number): BodiesAsked {
+  /** `firm`: they are not wanted any more until the request is over. */
+  ask(source: Source, slots: Slot[], now: number, id: number, firm = true): BodiesAsked {
     const linked = slots.every((slot, i) => slot.place.height === slots[0]!.place.height + i)
     const by = linked && slots.length >= MIN_RANGE && !source.byHash ? 'range' : 'hashes'
-    const request: BodiesAsked = { id, peer: source.id, by, slots, at: now, movedAt: now, got: 0, bytes: 0 }
-    for (const slot of slots) slot.state = 'asked'
-    source.inFlight++
+    const request: BodiesAsked = {
+      id,
+      peer: source.id,
+      by,
+      slots,
+      at: now,
+      movedAt: now,
+      got: 0,
+      bytes: 0,
+      late: false
+    }
+    for (const slot of firm ? slots : []) {
+      slot.state = 'asked'
+      slot.holder = request
+    }
+    source.begin(now)
     this.requests.set(id, request)
     return request
   }
@@ -152,13 +153,20 @@ export class Window {
     request.got++
     request.bytes += bytes.length
     this.#average += (bytes.length - this.#average) * 0.05
-    if (slot.state !== 'asked') return true
+    if (slot.state !== 'asked' && slot.state !== 'wanted') return true
     slot.state = 'here'
+    slot.holder = undefined
     slot.bytes = bytes
     slot.from = request.peer
     slot.asOwn = request.by === 'range'
     this.held += bytes.length
     return true
+  }
+
+  /** Is a peer asked for anything, or for anything of this kind? */
+  isAsked(peer: string, kind: (request: BodiesAsked) => boolean = () => true): boolean {
+    for (const request of this.requests.values()) if (request.peer === peer && kind(request)) return true
+    return false
   }
 
   moved(peer: string, now: number): void {
@@ -167,30 +175,19 @@ export class Window {
 
   /** The request is over: what did not come is wanted again. */
   forget(request: BodiesAsked): void {
-    if (!this.requests.delete(request.id)) return
+    if (this.requests.delete(request.id)) this.release(request)
+  }
+
+  /** What the request is to bring is wanted of others. It may yet come. */
+  release(request: BodiesAsked): void {
+    request.late = true
     for (let i = request.got; i < request.slots.length; i++) {
       const slot = request.slots[i]!
+      if (slot.holder !== request) continue
+      slot.holder = undefined
       if (slot.state === 'asked') slot.state = 'wanted'
     }
     this.#from = 0
-  }
-
-  /** The request that holds up the window for too long while another peer could serve it. Its time doubles with each. */
-  stalled(sources: Source[], now: number): BodiesAsked | undefined {
-    const front = this.front
-    const request = front?.state === 'asked' ? this.#requestOf(front) : undefined
-    const other =
-      request != null && sources.some((s) => s.id !== request.peer && s.ready(now) && this.#mayServe(s, front!, now))
-    if (request == null || !other) {
-      this.#holding = undefined
-      return undefined
-    }
-    if (this.#holding?.request !== request.id) this.#holding = { request: request.id, since: now }
-    // who was silent all the time while others filled the window has had his chance
-    if (now - Math.min(this.#holding.since, request.movedAt) < this.stallMs) return undefined
-    this.#holding = undefined
-    this.stallMs = Math.min(STALL_MAX_MS, this.stallMs * 2)
-    return request
   }
 
   /** More is here than there is room for: requests that do not bring the oldest block. */
@@ -221,11 +218,6 @@ export class Window {
     this.#drop(slot)
     slot.state = 'wanted'
     this.#from = 0
-  }
-
-  /** Things go well: the stall time comes down again. */
-  relax(): void {
-    this.stallMs = Math.max(STALL_MS, this.stallMs * 0.85)
   }
 
   /**
@@ -263,36 +255,45 @@ export class Window {
     return now - this.#wait.since
   }
 
-  #batch(source: Source, now: number): Slot[] {
-    const slots: Slot[] = []
-    let room = WINDOW_BYTES - this.held
-    for (const request of this.requests.values()) room -= (request.slots.length - request.got) * this.#average
-    for (let i = this.#from; i < this.slots.length; i++) {
+  /** A run of the oldest wanted bodies that `may` be asked of this source, and for which there is room. */
+  oldest(source: Source, most: number, may: (slot: Slot) => boolean): Slot[] {
+    const run: Slot[] = []
+    let room = this.#room()
+    for (let i = this.#from; i < this.slots.length && run.length < most; i++) {
       const slot = this.slots[i]!
       if (slot.place.height > source.claim!.height) break
-      const may = slot.state === 'wanted' && this.#mayServe(source, slot, now)
-      if (!may && slots.length > 0) break
-      if (!may) continue
+      const fits = slot.state === 'wanted' && may(slot)
+      if (!fits && run.length > 0) break
+      if (!fits) continue
       room -= this.#average
       if (room < 0 && slot !== this.front) break
-      slots.push(slot)
-      if (
-        slots.length >= (source.byHash ? Math.min(source.batch, MAX_HASHES) : source.batch) ||
-        slots.length * this.#average > BATCH_BYTES
-      )
-        break
+      run.push(slot)
     }
-    return slots
+    return run
   }
 
-  #mayServe(source: Source, slot: Slot, now: number): boolean {
-    const { height } = slot.place
-    return source.claims(height) && !source.lacking(height, now) && slot.denied(source.id) < PARK_DENIALS
+  /** The same of the newest, without those that somebody is asked for although they are wanted. */
+  newest(most: number, may: (slot: Slot) => boolean): Slot[] {
+    const run: Slot[] = []
+    const tried = new Set<Slot>()
+    for (const { slots } of this.requests.values())
+      for (const slot of slots) if (slot.state === 'wanted') tried.add(slot)
+    const room = this.#room()
+    for (let i = this.slots.length - 1; i >= this.#from && run.length < most; i--) {
+      const slot = this.slots[i]!
+      const fits = slot.state === 'wanted' && !tried.has(slot) && may(slot)
+      if (!fits && run.length > 0) break
+      if (!fits) continue
+      if ((run.length + 1) * this.#average > room) break
+      run.push(slot)
+    }
+    return run.reverse()
   }
 
-  #requestOf(slot: Slot): BodiesAsked | undefined {
-    for (const request of this.requests.values()) if (request.slots.includes(slot, request.got)) return request
-    return undefined
+  #room(): number {
+    let room = WINDOW_BYTES - this.held
+    for (const request of this.requests.values()) room -= (request.slots.length - request.got) * this.#average
+    return room
   }
 
   #slotOf(place: Place, known?: Map<string, Slot>): Slot {
@@ -309,6 +310,7 @@ export class Window {
 
   #release(slot: Slot): void {
     this.#drop(slot)
+    slot.holder = undefined
     slot.state = 'gone'
     this.#byPlace.delete(slot.place)
   }
@@ -317,8 +319,4 @@ export class Window {
     if (slot.bytes != null) this.held -= slot.bytes.length
     slot.bytes = undefined
   }
-}
-
-function promise(a: Source, b: Source): number {
-  return a.fails - b.fails || a.inFlight - b.inFlight || b.rate - a.rate
 }

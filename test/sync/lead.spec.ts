@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { HEADERS_LEAD, HEADERS_PATIENCE_MS } from '../../dist/src/sync/limit.js'
+import { FIRST_PATIENCE_MS, HEADERS_LEAD, HEADERS_PATIENCE_MS } from '../../dist/src/sync/limit.js'
 import { Planner } from '../../dist/src/sync/planner.js'
 import type { ChainView, Place } from '../../dist/src/sync/source.js'
 import { TxServer } from '../../dist/src/sync/tx-server.js'
@@ -107,6 +107,98 @@ describe('the planner, when headers are far ahead', () => {
     now += 10
     planner.evaluate()
     expect(planner.window.front?.place.height).toBe(101)
+  })
+})
+
+describe('who is asked for headers', () => {
+  /** Has sent so many bytes in a second. */
+  function sent(planner: Planner, id: string, bytes: number): void {
+    const { pace } = planner.sources.get(id)!
+    pace.begin(-1_000)
+    pace.heard(bytes, 0)
+    pace.end(0)
+  }
+  const asked = (planner: Planner) => {
+    const [action] = planner.evaluate().filter((one) => one.do === 'headers')
+    return action && { id: action.id, peer: action.peer, from: action.from?.height }
+  }
+
+  it('is the fastest, also when others have a place free and it has none, but not when it has become silent', () => {
+    let now = 0
+    const { view } = chainOf(10, 10)
+    const planner = new Planner(view, () => now)
+    for (const id of ['new', 'slow', 'fast']) planner.offer(claim(id, 40_000, 1_000_000n, 1))
+    sent(planner, 'slow', 1_000)
+    sent(planner, 'fast', 9_000)
+    const fast = planner.sources.get('fast')!
+    for (let i = 0; i < 2; i++) fast.begin(now)
+    expect(asked(planner)).toBe(undefined)
+    fast.end(now)
+    expect(asked(planner)?.peer).toBe('fast')
+
+    const other = new Planner(view, () => now)
+    for (const id of ['slow', 'fast']) other.offer(claim(id, 40_000, 1_000_000n, 1))
+    sent(other, 'slow', 1_000)
+    sent(other, 'fast', 9_000)
+    for (let i = 0; i < 2; i++) other.sources.get('fast')!.begin(now)
+    now += HEADERS_PATIENCE_MS
+    expect(asked(other)?.peer).toBe('slow')
+  })
+
+  it('is who claims the most among those that are about as fast', () => {
+    const planner = new Planner(chainOf(10, 10).view, () => 0)
+    for (const [id, work] of [
+      ['a', 1_000_000n],
+      ['b', 2_000_000n]
+    ] as const) {
+      planner.offer(claim(id, 40_000, work, 1))
+      sent(planner, id, id === 'a' ? 9_000 : 8_000)
+    }
+    expect(asked(planner)?.peer).toBe('b')
+  })
+
+  it('is a second one after 0.5 s, where the first never sent anything', () => {
+    let now = 0
+    const planner = new Planner(chainOf(10, 10).view, () => now)
+    for (const id of ['a', 'b']) planner.offer(claim(id, 40_000, 1_000_000n, 1))
+    expect(asked(planner)?.peer).toBe('a')
+    expect(planner.wakeAt()).toBe(FIRST_PATIENCE_MS)
+    now = FIRST_PATIENCE_MS - 1
+    expect(asked(planner)).toBe(undefined)
+    now = FIRST_PATIENCE_MS
+    expect(asked(planner)?.peer).toBe('b')
+  })
+
+  it('goes on from what others brought meanwhile, unless it is on another branch', () => {
+    const { view } = chainOf(100, 100)
+    const planner = new Planner(view, () => 0)
+    planner.offer(claim('a', 40_000, 1_000_000n, 1))
+    const source = planner.sources.get('a')!
+    source.last = { hash: hashOf(20), height: 20, work: 20n }
+    const first = asked(planner)!
+    expect(first.from).toBe(undefined)
+    // all that it has to say about where our target is leads to its own branch
+    const last = { hash: hashOf(60, 1), height: 60, work: 60n }
+    planner.headers(first.id, { count: 2_000, bytes: 100, added: 2_000, verdict: { result: 'accept' }, last })
+    planner.done(first.id, true)
+    expect(asked(planner)?.from).toBe(60)
+  })
+})
+
+describe('a peer whose first headers are being checked', () => {
+  it('is known to answer: others wait for none that may not', () => {
+    const { view } = chainOf(10, 400)
+    const planner = new Planner(view, () => 0)
+    planner.offer(claim('a', 40_000, 1_000_000n, 1))
+    const first = planner.evaluate().find((action) => action.do === 'headers')!
+    expect(planner.sources.get('a')?.tested).toBe(false)
+    planner.taking(first.id, true, 1_000)
+    expect(planner.sources.get('a')?.tested).toBe(true)
+    // they are counted once
+    const bytesPerSecond = planner.sources.get('a')!.pace.bytesPerSecond
+    planner.taking(first.id, false)
+    planner.headers(first.id, { count: 10, bytes: 1_000, added: 10, verdict: { result: 'accept' }, last: undefined })
+    expect(planner.sources.get('a')!.pace.bytesPerSecond).toBe(bytesPerSecond)
   })
 })
 

@@ -127,7 +127,6 @@ export class LightSimulation {
   readonly #intake: HeaderIntake
   readonly #peers = new Map<string, Peer>()
   #events: { at: number; run: () => unknown }[] = []
-  readonly #paths = new Map<Block, Block[]>()
   readonly #aborts = new Map<number, AbortController>()
 
   constructor(
@@ -235,15 +234,9 @@ export class LightSimulation {
       )
   }
 
-  #path(tip: Block): Block[] {
-    const path = this.#paths.get(tip) ?? this.world.path(tip)
-    this.#paths.set(tip, path)
-    return path
-  }
-
   #answer(peer: Peer, locator: Uint8Array[]): { headers: Uint8Array[]; more: boolean } {
     const { manner } = peer
-    const paths = [peer.tip, peer.other].map((tip) => this.#path(tip))
+    const paths = [peer.tip, peer.other].map((tip) => this.world.path(tip))
     let common = this.world.genesis
     for (const hash of locator) {
       const block = this.world.byKey.get(toHex(hash))

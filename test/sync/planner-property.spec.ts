@@ -25,6 +25,13 @@ const SERVING = new Set<Temper>(['honest', 'slow', 'breaker'])
 const moment = fc.option(fc.nat(60_000), { nil: undefined })
 const peer = fc.record({
   temper: fc.constantFrom(...TEMPERS),
+  /** Its link: as fast as its temper says, or near and fast, or far, or slow. */
+  pace: fc.constantFrom(
+    undefined,
+    { firstMs: 1, bytesPerMs: 20_000 },
+    { firstMs: 400, bytesPerMs: 2_000 },
+    { firstMs: 20, bytesPerMs: 20 }
+  ),
   /** Which branch, and how much of it. */
   branch: fc.nat(3),
   part: fc.integer({ min: 1, max: 10 }),
@@ -50,6 +57,7 @@ const setting = fc.record({
   flaw: fc.constantFrom('badState', 'badHeader', 'none'),
   /** How often an event of the chain gets lost. */
   deafness: fc.constantFrom(0, 0.5, 1),
+  importMs: fc.constantFrom(undefined, 0.1, 2),
   peers: fc.array(peer, { maxLength: 7 }),
   anchor: fc.record({ branch: fc.nat(1), temper: fc.constantFrom<Temper>('honest', 'slow', 'breaker') })
 })
@@ -61,7 +69,7 @@ describe('the planner among all kinds of peers', () => {
     ['with headers alone', true]
   ])('ends live at the best honest head %s, charges only liars, and loses no request', (_name, light) => {
     fc.assert(
-      fc.property(setting, ({ lengths, forks, flaw, deafness, peers, anchor }) => {
+      fc.property(setting, ({ lengths, forks, flaw, deafness, importMs, peers, anchor }) => {
         const world = new World()
         const main = world.path(world.grow(world.genesis, lengths[0]))
         const from = (fork: number): Block => main[Math.min(fork, main.length - 1)]!
@@ -74,11 +82,11 @@ describe('the planner among all kinds of peers', () => {
         ]
         const isBad = (tip: Block): boolean => flaw !== 'none' && world.path(tip).includes(flawed)
         const liars = new Set<string>()
-        const sim = new Simulation(world, { light, deafness, random: dice(lengths[0]) })
+        const sim = new Simulation(world, { light, deafness, importMs, random: dice(lengths[0]) })
         // one peer stays to the end and serves everything of its branch; all others may do anything
         const staying = tips[anchor.branch]!
         sim.join('anchor', anchor.temper, staying)
-        peers.forEach(({ temper, branch, part, joins, leaves, returns, grows, retreats, prunes }, i) => {
+        peers.forEach(({ temper, pace, branch, part, joins, leaves, returns, grows, retreats, prunes }, i) => {
           const id = `${i}-${temper}`
           const path = world.path(tips[branch]!)
           const tip = path[Math.max(1, Math.floor(((path.length - 1) * part) / 10))] ?? world.genesis
@@ -90,7 +98,7 @@ describe('the planner among all kinds of peers', () => {
           }
           // light peers have headers as good as any
           const role = light && i % 2 === 1 ? 'light' : 'full'
-          sim.at(joins, () => sim.join(id, temper, tip, 0, undefined, role))
+          sim.at(joins, () => sim.join(id, temper, tip, 0, pace, role))
           if (grows != null) sim.at(joins + grows, () => sim.move(id, tips[branch]!))
           if (retreats != null) sim.at(joins + retreats, () => sim.move(id, middle))
           if (prunes != null)
@@ -103,7 +111,7 @@ describe('the planner among all kinds of peers', () => {
             joins + leaves,
             present(() => sim.leave(id))
           )
-          if (returns != null) sim.at(joins + leaves + returns, () => sim.join(id, temper, tip, 0, undefined, role))
+          if (returns != null) sim.at(joins + leaves + returns, () => sim.join(id, temper, tip, 0, pace, role))
         })
         sim.until(() => false, 160_000)
         const honest = [...sim.peers.values()].filter(

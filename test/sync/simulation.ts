@@ -1,7 +1,7 @@
 import { ACCEPT, ignore, reject, type Verdict } from '../../dist/src/chain/verdict.js'
 import { toHex } from '../../dist/src/hex.js'
 import type { Action } from '../../dist/src/sync/action.js'
-import { STALLED_MS, WINDOW_BLOCKS, WINDOW_BYTES } from '../../dist/src/sync/limit.js'
+import { MAX_HEADERS, STALLED_MS, WINDOW_BLOCKS, WINDOW_BYTES } from '../../dist/src/sync/limit.js'
 import { Planner } from '../../dist/src/sync/planner.js'
 import { report } from '../../dist/src/sync/report.js'
 import type { ChainView, Place } from '../../dist/src/sync/source.js'
@@ -25,6 +25,7 @@ export class World {
   readonly blocks: Block[] = []
   readonly byKey = new Map<string, Block>()
   readonly genesis = this.#make(undefined, 0n, {})
+  readonly #paths = new Map<Block, Block[]>()
 
   grow(parent: Block, count: number, work = 1n, flaws: { badState?: boolean; badHeader?: boolean } = {}): Block {
     let tip = parent
@@ -32,10 +33,16 @@ export class World {
     return tip
   }
 
-  path(tip: Block): Block[] {
-    const blocks: Block[] = []
-    for (let block: Block | undefined = tip; block != null; block = block.parent) blocks[block.height] = block
-    return blocks
+  /** From genesis to `tip`, by height. */
+  path(tip: Block): readonly Block[] {
+    let path = this.#paths.get(tip)
+    if (path == null) {
+      const blocks: Block[] = []
+      for (let block: Block | undefined = tip; block != null; block = block.parent) blocks[block.height] = block
+      this.#paths.set(tip, blocks)
+      path = blocks
+    }
+    return path
   }
 
   #make(parent: Block | undefined, work: bigint, flaws: { badState?: boolean; badHeader?: boolean }): Block {
@@ -72,6 +79,10 @@ export class ModelChain implements ChainView {
   readonly applied = new Set<Block>()
   readonly invalid = new Set<Block>()
   readonly parked = new Set<Block>()
+  /** Headers and bodies that came since head and target were last chosen. */
+  #news: Block[] = []
+  /** Some were left out then. */
+  #outs = false
   head: Block
   target: Block
 
@@ -104,9 +115,14 @@ export class ModelChain implements ChainView {
   }
 
   missingAfter(place: Place, limit: number): Place[] | undefined {
-    const all = this.missing(Number.POSITIVE_INFINITY)
-    const at = all.findIndex(({ hash }) => toHex(hash) === toHex(place.hash))
-    return at === -1 ? undefined : all.slice(at + 1, at + 1 + limit)
+    const last = this.world.byKey.get(toHex(place.hash))
+    const path: Block[] = []
+    let block: Block | undefined = this.target
+    for (; block != null && block !== last && !this.applied.has(block); block = block.parent) {
+      if (!this.bodies.has(block)) path.push(block)
+    }
+    if (block == null || block !== last || this.bodies.has(block)) return undefined
+    return path.reverse().slice(0, limit)
   }
 
   addHeaders(blocks: Block[]): { added: number; verdict: Verdict; last: Block | undefined } {
@@ -126,10 +142,11 @@ export class ModelChain implements ChainView {
       if (!this.known.has(block)) {
         added++
         // a new header takes a parked branch up again
-        for (let b: Block | undefined = block; b != null; b = b.parent) this.parked.delete(b)
+        for (let b: Block | undefined = block; b != null && this.parked.size > 0; b = b.parent) this.parked.delete(b)
       }
       this.known.add(block)
       if (this.light) for (const set of [this.bodies, this.applied]) set.add(block)
+      this.#news.push(block)
       last = block
     }
     this.#choose()
@@ -172,10 +189,25 @@ export class ModelChain implements ChainView {
       return
     }
     this.applied.add(block)
-    for (const next of this.bodies) if (next.parent === block && !this.applied.has(next)) this.#apply(next)
+    this.#news.push(block)
+    // a body that waits for this one is known already
+    if (this.bodies.size > this.applied.size)
+      for (const next of this.bodies) if (next.parent === block && !this.applied.has(next)) this.#apply(next)
   }
 
   #choose(): void {
+    // where nothing is left out only what is new can be better
+    if (this.parked.size === 0 && this.invalid.size === 0 && !this.#outs) {
+      for (const block of this.#news) {
+        if (this.applied.has(block) && block.work > this.head.work) this.head = block
+        if (block.work > this.target.work) this.target = block
+      }
+      if (this.head.work >= this.target.work) this.target = this.head
+      this.#news = []
+      return
+    }
+    this.#outs = this.parked.size > 0 || this.invalid.size > 0
+    this.#news = []
     const out = new Set<Block>()
     // a block stands after its parent in the world's order
     for (const block of this.world.blocks) {
@@ -245,6 +277,8 @@ export interface SimulationInit {
   /** The planner is that of a light node. @default false */
   light?: boolean
   bodyBytes?: number
+  /** What checking and storing a block takes, in ms. @default 5 ms an import, however many are in it */
+  importMs?: number | undefined
   /** How often the chain's events get lost, 0 to 1. */
   deafness?: number
   random?: () => number
@@ -252,6 +286,9 @@ export interface SimulationInit {
 
 /** How often sync looks again although nothing happened. */
 const WATCHDOG_MS = 1_000
+/** What comes together. */
+const FRAME_BYTES = 64 << 10
+const HEADER_BYTES = 100
 
 /** Peers, a network and a clock turned by hand around one planner. */
 export class Simulation {
@@ -418,7 +455,7 @@ export class Simulation {
         this.#importing = true
         // the chain tells that it moved before the import ends
         this.at(1, () => this.#changed())
-        this.at(5, () => {
+        this.at(this.init.importMs == null ? 5 : this.init.importMs * action.blocks.length, () => {
           this.#importing = false
           this.planner.imported(result)
         })
@@ -460,18 +497,28 @@ export class Simulation {
       this.#trickle(id)
       return
     }
-    const count = peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : 2_000
+    const count =
+      peer.temper === 'dripper' ? 1 : peer.temper === 'boaster' ? 0 : peer.pace == null ? 2_000 : MAX_HEADERS
     const blocks =
       peer.temper === 'stranger'
         ? path.slice(common.height + 2)
         : path.slice(common.height + 1, common.height + 1 + count)
-    const ms = this.#send(peer, peer.temper === 'slow' ? 300 : 20, blocks.length * 100)
-    this.#later(id, ms, () => {
-      const { added, verdict, last } = this.chain.addHeaders(blocks)
-      this.planner.headers(id, { count: blocks.length, bytes: blocks.length * 100, added, verdict, last })
-      if (this.#open.has(id)) this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
-      this.#open.delete(id)
-    })
+    const ms = peer.temper === 'slow' ? 300 : 20
+    // those without a pace send all at once
+    const size = peer.pace == null ? blocks.length : Math.floor(FRAME_BYTES / HEADER_BYTES)
+    for (let i = 0; i < blocks.length; i += size) {
+      const page = blocks.slice(i, i + size)
+      this.#later(id, this.#send(peer, ms, page.length * HEADER_BYTES), () => this.#takeHeaders(id, page))
+    }
+    if (blocks.length === 0) this.#later(id, ms, () => this.#takeHeaders(id, blocks))
+    this.#end(id, this.#send(peer, ms, 0), () =>
+      this.planner.done(id, peer.temper === 'dripper' || blocks.at(-1) !== peer.tip)
+    )
+  }
+
+  #takeHeaders(id: number, blocks: Block[]): void {
+    const { added, verdict, last } = this.chain.addHeaders(blocks)
+    this.planner.headers(id, { count: blocks.length, bytes: blocks.length * HEADER_BYTES, added, verdict, last })
   }
 
   #trickle(id: number, ms = 4_900): void {
@@ -506,8 +553,9 @@ export class Simulation {
     }
     const slow = peer.temper === 'slow'
     let at = slow ? 300 : 20
-    for (let i = 0; i < have; i += 10) {
-      const page = wanted.slice(i, Math.min(have, i + 10)).map((block) => {
+    const size = peer.pace == null ? 10 : Math.max(10, Math.floor(FRAME_BYTES / (this.init.bodyBytes ?? 300)))
+    for (let i = 0; i < have; i += size) {
+      const page = wanted.slice(i, Math.min(have, i + size)).map((block) => {
         const body = this.#body(block!, peer.temper !== 'spoiler')
         return { key: block!.key, bytes: body.bytes }
       })

@@ -60,6 +60,15 @@ describe('why sync waits', () => {
       facts({
         state: 'headers',
         requests: [{ peer: A, for: 'headers', ageMs: 312 }],
+        sources: [source(A, { rate: 900 }), sourceWith(B, 'headers', 0)]
+      })
+    ],
+    [
+      'headers of a peer that never sent anything',
+      'headers up to 18240 are fetched and checked, of 4kx6nXTN, asked 0.3 s ago; another peer is asked after 0.5 s without any',
+      facts({
+        state: 'headers',
+        requests: [{ peer: A, for: 'headers', ageMs: 312 }],
         sources: [source(A), sourceWith(B, 'headers', 0)]
       })
     ],
@@ -76,7 +85,7 @@ describe('why sync waits', () => {
     ['headers that are here', 'what has come is being checked and written', facts({ state: 'headers' })],
     [
       'blocks that others have too',
-      'waiting for blocks 120 to 376 of 4kx6nXTN, asked 1.2 s ago; another peer is asked when they hold up the rest for 2 s',
+      'waiting for blocks 120 to 376 of 4kx6nXTN, asked 1.2 s ago; another peer is asked when they hold up the rest, after 2 s at the latest',
       facts({
         window: front('asked'),
         requests: [{ peer: A, for: 'blocks', from: 120, to: 376, ageMs: 1_200 }],
@@ -152,9 +161,10 @@ describe('the report', () => {
       requests: [{ peer: 'silent-1', for: 'headers', ageMs: 0 }]
     })
     sim.join('honest-2', 'honest', tip)
-    sim.until(() => false, 1_000)
+    sim.at(400, () => {})
+    sim.until(() => false, 400)
     expect(explain(sim).why).toBe(
-      'headers up to 600 are fetched and checked, of silent-1, asked 1 s ago; another peer is asked after 2 s without any'
+      'headers up to 600 are fetched and checked, of silent-1, asked 0.4 s ago; another peer is asked after 0.5 s without any'
     )
     expect(explain(sim).sources[1]).toMatchObject({ peer: 'honest-2', next: { action: 'headers', inMs: 0 } })
     expect(sim.until(() => explain(sim).why.includes('blocks 1 to '), 10_000)).toBe(true)
