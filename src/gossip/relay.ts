@@ -89,6 +89,8 @@ export class Relay {
       const { compact, header } = candidate
       const rebuilt = await this.#rebuilds.rebuild({ compact: compact!, hash, root: header!.root, from }, signal)
       if (!(rebuilt instanceof Uint8Array)) return rebuilt
+      // signatures of what was not pooled, on all cores
+      await this.#chain.prepare?.(rebuilt)
       if (signal.aborted) return ignore('missing')
       return await this.take(this.check(rebuilt), from, signal)
     } finally {

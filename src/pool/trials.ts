@@ -2,6 +2,7 @@ import type { Logger } from '@libp2p/interface'
 import { ACCEPT, type Check, ignore, type Verdict } from '../chain/index.js'
 import type { Clock } from '../clock.js'
 import { equalBytes } from '../hex.js'
+import { Slice } from '../slice.js'
 import { Budget } from './budget.js'
 import { describe } from './describe.js'
 import type { Candidate, Entries, Entry } from './entries.js'
@@ -11,7 +12,9 @@ import type { Own } from './own.js'
 import type { PoolChain, PoolScratch, RemoveReason } from './port.js'
 import { whyNotReplace } from './replace.js'
 import type { Returned } from './returned.js'
-import { Slice } from './slice.js'
+
+/** How long to try transactions, in ms, before others have a turn of the event loop. */
+const SLICE_MS = 4
 
 /** What a pool holds and remembers. */
 export interface Holdings<Tx> {
@@ -78,9 +81,9 @@ export class Trials<Tx> {
   /** Tries them in order. */
   async admit(candidates: Candidate<Tx>[], own: boolean): Promise<Verdict[]> {
     const verdicts: Verdict[] = []
-    const slice = new Slice()
+    const slice = new Slice(SLICE_MS)
     for (const candidate of candidates) {
-      if (slice.over) await slice.turn()
+      if (slice.over) await slice.end()
       // the head may move between two of them
       for (;;) {
         // what is answered to ourselves is kept: it must be exact
@@ -201,7 +204,7 @@ export class Trials<Tx> {
     await this.#takeBack()
     const kept: Entry<Tx>[] = []
     let outcome: Check | undefined
-    const slice = new Slice()
+    const slice = new Slice(SLICE_MS)
     for (const entry of this.#all()) {
       if (!this.#running) return { ignore: 'the pool is not started' }
       if (change?.rivals.has(entry)) {
@@ -213,7 +216,7 @@ export class Trials<Tx> {
         }
       }
       if ((await this.#try(scratch, entry)) === true) kept.push(entry)
-      if (slice.over) await slice.turn()
+      if (slice.over) await slice.end()
     }
     // a scratch that was left behind admits nothing: all are tried again on the next
     if (!this.#isCurrent(scratch)) return { ignore: 'the head moved' }
