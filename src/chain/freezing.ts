@@ -29,7 +29,8 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
     for (const key of [header, body, heightKey(TABLE.main, height)]) writing.del(key)
   }
   if (writing.size === 0) return false
-  return core.commit(writing, 'old blocks', false, true)
+  // synced: what the database had on disk stays there
+  return core.commit(writing, 'old blocks', true, true)
 }
 
 /** Moves a batch of them when there are many. */
@@ -59,7 +60,8 @@ export async function thaw<Header extends BaseHeader, Tx>(core: Core<Header, Tx>
     for (const last = top; top > height && last - top < STEP_BLOCKS && writing.bytes < STEP_BYTES; top--)
       await putBack(core, writing, top)
     writing.cutFiles(top)
-    if (!(await core.commit(writing, 'blocks out of the files', false, true))) return false
+    // synced: others may take their place in the files, and a database that did not know of it would take those for these
+    if (!(await core.commit(writing, 'blocks out of the files', true, true))) return false
   }
   return true
 }
