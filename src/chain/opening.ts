@@ -26,6 +26,7 @@ import {
   decodeUndoRange,
   encodeRebuild,
   encodeUndoRange,
+  type Place,
   RECORD,
   type ReorgRecord
 } from './record.js'
@@ -59,7 +60,9 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   await readUndoFrom(core, head.height)
   let record = await renewal(core, head)
   // undo cannot be found for blocks whose hashes are gone
-  if (core.stateful && (core.store.freezer?.lost ?? 0) > 0)
+  const lost = (core.store.freezer?.lost ?? 0) > 0
+  if (lost && !core.stateful) await writeLost(core, head)
+  else if (lost)
     record = await begin(core, {
       goal: head,
       checkFrom: 0,
@@ -87,6 +90,18 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
       report.repaired.splice(before)
       record = await begin(core, { phase: 'emptying', cut: 0, goal: head, checkFrom: 0, why: err.message })
     }
+  }
+}
+
+/** Has the store know of the files what is there: what comes from now on may lie in the tables. */
+async function writeLost<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, head: Place): Promise<void> {
+  const writing = core.store.write()
+  writing.cutFiles(core.store.freezer!.top)
+  writing.put(RECORD.head, headRecord(head.height, head.hash))
+  try {
+    await writing.commit(true)
+  } catch (cause) {
+    throw new DataUnusableError(whereIs(core), 'a repair could not be written', cause)
   }
 }
 
@@ -224,7 +239,7 @@ async function readHead<Header extends BaseHeader, Tx>(
     const { top, lost } = freezer
     const hash = freezer.hashAt(top) ?? core.terms.genesis.at.hash
     report.repaired.push(`the files lack ${lost} blocks above ${top}; what is missing is fetched again`)
-    head = { height: top, hash: new Uint8Array(hash) }
+    if (head == null || head.height > top) head = { height: top, hash: new Uint8Array(hash) }
   }
   if (head == null) {
     head = await core.store.mainTop()
