@@ -126,6 +126,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#joining.map(({ entry }) => entry)
     )
     this.#core.discard(gone)
+    if (synced) this.#core.durable = Math.max(this.#core.durable, head.at.height)
     if (step != null) return true
     await this.#leave(target)
     if (way == null) this.#announce(before, dropped)
@@ -172,8 +173,8 @@ export class Advance<Header extends BaseHeader, Tx> {
 
   /** Many blocks that follow on the files go there. */
   get #frozen(): boolean {
-    const { store, bulk } = this.#core
-    return this.#joining.length >= bulk && this.#dropped.length === 0 && this.#common.at.height === store.freezer?.top
+    const follows = this.#dropped.length === 0 && this.#common.at.height === this.#core.store.freezer?.top
+    return follows && this.#core.isBulk(this.#joining.length, this.#held)
   }
 
   /** Bodies would leave the tables, where they may be on disk by now. */

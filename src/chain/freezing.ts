@@ -9,9 +9,9 @@ const STEP_BYTES = 4 * 1_048_576
 
 /**
  * Moves the oldest blocks of the head chain that still lie in the database into the files, as many as one batch takes. False when there is
- * nothing to move, or it could not be written. Whatever is read says the same before and after it.
+ * nothing to move, or it could not be written. Whatever is read says the same before and after it. `sync`: they may be on disk, and stay there.
  */
-export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<boolean> {
+export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, sync: boolean): Promise<boolean> {
   const { store, tree } = core
   if (store.freezer == null) return false
   const writing = store.write()
@@ -29,14 +29,14 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
     for (const key of [header, body, heightKey(TABLE.main, height)]) writing.del(key)
   }
   if (writing.size === 0) return false
-  // synced: what the database had on disk stays there
-  return core.commit(writing, 'old blocks', true, true)
+  return core.commit(writing, 'old blocks', sync, true)
 }
 
 /** Moves a batch of them when there are many. */
 export async function freezeSome<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const { store, tree, hot } = core
-  if (store.freezer != null && tree.leaving == null && tree.head.at.height - store.freezer.top > hot) await freeze(core)
+  if (store.freezer != null && tree.leaving == null && tree.head.at.height - store.freezer.top > hot)
+    await freeze(core, true)
 }
 
 /** Before many blocks come: moves all of them, so that what comes follows on the files. Not when there are too many to be waited for. */
@@ -44,7 +44,7 @@ export async function freezeAll<Header extends BaseHeader, Tx>(core: Core<Header
   const { store, tree, hot } = core
   const left = (): number => (store.freezer == null ? 0 : tree.head.at.height - store.freezer.top)
   if (tree.leaving != null || left() > 2 * hot) return
-  while (left() > 0 && (await freeze(core)));
+  while (left() > 0 && (await freeze(core, (store.freezer?.top ?? 0) < core.durable)));
 }
 
 /**

@@ -81,7 +81,7 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
       const target = await load(core, head, report)
       await checkCheckpoints(core)
       await settleIndex(core)
-      report.height = core.tree.head.at.height
+      report.height = core.durable = core.tree.head.at.height
       return { report, target }
     } catch (err) {
       if (!(err instanceof StateLost)) throw err

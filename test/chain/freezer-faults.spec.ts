@@ -221,6 +221,21 @@ describe('files that end early', () => {
     })
 })
 
+describe('large blocks', () => {
+  it('that come together go straight into the files, few though they are', async () => {
+    const [db, files] = [memoryDb(), new MemoryFiles()]
+    const chain = await opened({ db, files, rules: stateless, freeze: {} })
+    const blocks = buildChain(stateless, chain.genesis, 64, (i) => ({
+      txs: [0, 1].map((n) => ({ kind: 'set' as const, key: 'a', value: 'x'.repeat(50_000), salt: i * 2 + n }))
+    }))
+    await chain.addBlocks(bytesOf(blocks.slice(0, 52)))
+    await chain.addBlocks(bytesOf(blocks.slice(52)))
+    expect((await table(db, 'b')).size).toBe(1)
+    expect(files.bytes.blocks.length).toBe(bytesOf(blocks).reduce((size, { length }) => size + length, 0))
+    await chain.close()
+  })
+})
+
 describe('readers while blocks move into the files', () => {
   it('find every block at every moment', async () => {
     const [db, files] = [memoryDb(), new MemoryFiles()]
