@@ -16,6 +16,7 @@ import {
   readHeight,
   TABLE
 } from './layout.js'
+import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader, Located } from './rules.js'
 import { decodeUndo, Overlay } from './state.js'
 import type { Writing } from './store.js'
@@ -220,6 +221,8 @@ class Repair<Header extends BaseHeader, Tx> {
     }
     const { hash } = found[head - cut]!
     this.#writing.put(metaKey('head'), headRecord(cut, hash))
+    // below what the higher head had there is none
+    if (this.#core.stateful) this.#writing.put(RECORD.undo, encodeUndoRange(undoFrom, this.#core.maxReorg))
     this.#say(cut + 1, `cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)
   }
 

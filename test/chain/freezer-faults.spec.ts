@@ -175,6 +175,20 @@ describe('power that fails', () => {
     }
   })
 
+  it('and leaves less than can be taken back, which the next start knows', async () => {
+    const [db, files] = [memoryDb(), new MemoryFiles()]
+    const init: Init = { db, files, maxReorg: 4 }
+    let chain = await opened(init)
+    await chain.addBlocks(bytesOf(buildChain(rules, chain.genesis, 5, write)))
+    const torn = await crashed(db, files)
+    torn.files.bytes.blocks.fill(0, torn.files.bytes.blocks.length >> 1)
+    for (const repairs of [true, false]) {
+      chain = await opened({ ...init, ...torn })
+      expect([chain.head.height, chain.report.repaired.length > 0]).toEqual([2, repairs])
+      await chain.close()
+    }
+  })
+
   it('and takes nothing that was on disk before it went into the files', async () => {
     const [db, files] = [memoryDb(), new MemoryFiles()]
     let durable = files.copy()
