@@ -68,7 +68,7 @@ export class Core<Header extends BaseHeader, Tx> {
   #pending = new Set<Entry<Header>>()
   /** Undo is stored from this height up. */
   undoFrom = 1
-  /** Blocks up to this height are on disk: they were there at the start, or somebody was told so. */
+  /** Blocks of the head chain up to this height are on disk: they were there at the start, or have been synced with something. */
   durable = 0
   /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
   live = false
@@ -253,6 +253,7 @@ export class Core<Header extends BaseHeader, Tx> {
     }
     try {
       await writing.commit(sync, first)
+      if (sync) this.durable = Math.max(this.durable, this.tree.head.at.height)
       return true
     } catch (cause) {
       if (first != null) this.#pending = new Set([...pending, ...this.#pending])

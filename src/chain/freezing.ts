@@ -1,11 +1,14 @@
 import type { Core } from './core.js'
 import { blockKey, heightKey, TABLE } from './layout.js'
+import { turn } from './line.js'
 import type { BaseHeader } from './rules.js'
 import type { Writing } from './store.js'
 
 /** Most of one batch. */
 const STEP_BLOCKS = 512
 const STEP_BYTES = 4 * 1_048_576
+/** How long to work before others have a turn of the event loop. */
+const SLICE_MS = 2
 
 /**
  * Moves the oldest blocks of the head chain that still lie in the database into the files, as many as one batch takes. False when there is
@@ -16,6 +19,7 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
   if (store.freezer == null) return false
   const writing = store.write()
   const from = store.freezer.top + 1
+  let since = performance.now()
   for (let height = from; height <= tree.head.at.height; height++) {
     if (height - from >= STEP_BLOCKS || writing.bytes >= STEP_BYTES) break
     const hash = tree.mainAt(height)?.at.hash ?? (await store.mainHash(height))
@@ -27,6 +31,10 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
     if (record == null || (core.bodies && bytes == null)) break
     writing.freeze({ height, hash, record, bytes })
     for (const key of [header, body, heightKey(TABLE.main, height)]) writing.del(key)
+    // they are read at once, and are no longer in anybody's cache
+    if (performance.now() - since <= SLICE_MS) continue
+    await turn()
+    since = performance.now()
   }
   if (writing.size === 0) return false
   return core.commit(writing, 'old blocks', sync, true)

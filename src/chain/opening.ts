@@ -224,8 +224,22 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>)
       genesis == null ? 'unreadable' : toHex(genesis),
       toHex(terms.genesis.at.hash)
     )
+  checkFiles(core)
   // from now on there may be blocks where older programs do not look
   if (format !== formatOf(core)) await store.db.put(metaKey('format'), utf8.encode(formatOf(core)))
+}
+
+/** Files from beside another database would be taken for this chain's: what lies deep is not looked at again. */
+function checkFiles<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): void {
+  const { store, terms, inspector } = core
+  const hash = store.freezer?.hashAt(1)
+  const record = hash && store.headerAt(1, hash)
+  const named = record && inspector.header(record.header)
+  // damaged: that is for the repair
+  if (named == null || !('hash' in named) || !equalBytes(named.hash, hash!)) return
+  const { parent } = named.header
+  if (!equalBytes(parent, terms.genesis.at.hash))
+    throw new DataForeignError(whereIs(core), 'genesis of its files', toHex(parent), toHex(terms.genesis.at.hash))
 }
 
 async function readHead<Header extends BaseHeader, Tx>(

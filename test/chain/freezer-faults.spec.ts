@@ -214,6 +214,22 @@ describe('power that fails', () => {
   })
 })
 
+describe('files of another chain', () => {
+  it('are refused', async () => {
+    const both = [1, 2].map((n) => {
+      const { state: _, ...other } = testRules({ tie: 'lowest-hash', genesisTime: n * 1_000_000 })
+      return { db: memoryDb(), files: new MemoryFiles(), rules: other }
+    })
+    for (const init of both) {
+      const chain = await opened(init)
+      await chain.addBlocks(bytesOf(buildChain(init.rules, chain.genesis, 100)))
+      await chain.close()
+    }
+    await expect(opened({ ...both[0]!, files: both[1]!.files })).rejects.toMatchObject({ name: 'DataForeignError' })
+    await (await opened(both[0]!)).close()
+  })
+})
+
 describe('files that end early', () => {
   for (const withState of [true, false])
     it(`are mended once, ${withState ? 'with' : 'without'} state`, async () => {
