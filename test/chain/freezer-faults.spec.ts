@@ -10,6 +10,7 @@ import { copyOf, memoryDb, sorted, stateOf, type TestChain, table, testRules } f
 
 const rules = testRules({ tie: 'lowest-hash', state: { a: 'genesis' } })
 const { state: _, ...stateless } = testRules({ tie: 'lowest-hash' })
+const utf8 = new TextEncoder()
 const EAGER = { bulk: 2, hot: 3 }
 
 type Init = Partial<ChainInit<TestHeader, TestTx>>
@@ -80,6 +81,54 @@ describe('a state made anew twice', () => {
       await chain.close()
     }
   })
+})
+
+describe('a state made anew with files', () => {
+  for (const before of ['in files', 'in both', 'in the database'])
+    for (const [what, other] of [
+      ['a version', { stateVersion: 2 }],
+      ['a fork', { forks: [40] }],
+      ['both', { stateVersion: 2, forks: [40] }]
+    ] as Array<[string, Parameters<typeof testRules>[0]]>)
+      for (const maxReorg of [10, 1_000])
+        it(`is carried on wherever the process ended: ${before}, for ${what}, undo of ${maxReorg}`, async () => {
+          const [db, files] = [memoryDb(), new MemoryFiles()]
+          const base: Init = { freeze: { bulk: 4, hot: 20 }, maxReorg, stepBytes: 600 }
+          const tables: Init = before === 'in files' ? { ...base, db, files } : { ...base, db }
+          let chain = await opened(tables)
+          const blocks = buildChain(rules, chain.genesis, 110, write)
+          await chain.addBlocks(bytesOf(blocks.slice(0, 60)))
+          if (before === 'in both') {
+            await chain.close()
+            chain = await opened({ ...base, db, files })
+          }
+          for (const { bytes } of blocks.slice(60)) await chain.add(bytes)
+          await chain.close()
+          const state = sorted(await stateOf(db))
+          const remains: Array<{ db: Database; files: MemoryFiles }> = []
+          const remember = async (): Promise<void> => void remains.push(await crashed(db, files))
+          afterWrites(db, remember)
+          files.written = remember
+          const newer = { ...base, rules: testRules({ tie: 'lowest-hash', state: { a: 'genesis' }, ...other }) }
+          await (await opened({ ...newer, db, files })).close()
+          const every = Math.ceil(remains.length / 10)
+          for (const each of remains.filter((_, i) => i % every === 0 || i > remains.length - 4)) {
+            const again = await opened({ ...newer, ...each })
+            for (const said of again.report.repaired) expect(said).toMatch(/from the stored blocks$/)
+            expect(sorted(await stateOf(each.db))).toEqual(state)
+            expect(await all(again.blocks(1, 200))).toEqual(bytesOf(blocks).map(toHex))
+            const top = Number.parseInt(
+              (await table(each.db, 'm')).get(toHex(utf8.encode('frozen')))?.slice(0, 12) ?? '0',
+              16
+            )
+            for (const letter of ['h', 'b', 'c'])
+              for (const key of (await table(each.db, letter)).keys()) {
+                const height = Number.parseInt(key.slice(0, 12), 16)
+                expect(height === 0 || height > top).toBe(true)
+              }
+            await again.close()
+          }
+        })
 })
 
 describe('power that fails', () => {
