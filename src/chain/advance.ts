@@ -109,10 +109,11 @@ export class Advance<Header extends BaseHeader, Tx> {
     const onTheWay = step instanceof Uint8Array
     const undoFrom = Math.max(this.#core.undoFrom, onTheWay ? 0 : head.at.height - this.#core.maxReorg + 1)
     const frozen = this.#frozen
-    this.#encode(before, head, undoFrom, frozen)
+    this.#encode(before, head, undoFrom, frozen, step === 'quiet')
     if (onTheWay) this.#writing.put(RECORD.reorg, step)
     else if (tree.leaving != null) this.#writing.del(RECORD.reorg)
-    if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, sync, frozen))) return false
+    const synced = sync || (frozen && this.#moves)
+    if (!(await this.#core.commit(this.#writing, `blocks up to ${head.at.height}`, synced, frozen))) return false
     this.#core.stored(this.#joining.map(({ entry }) => entry))
     const target = tree.target
     const dropped = this.#dropped.toReversed()
@@ -125,6 +126,7 @@ export class Advance<Header extends BaseHeader, Tx> {
       this.#joining.map(({ entry }) => entry)
     )
     this.#core.discard(gone)
+    if (synced) this.#core.durable = Math.max(this.#core.durable, head.at.height)
     if (step != null) return true
     await this.#leave(target)
     if (way == null) this.#announce(before, dropped)
@@ -171,15 +173,23 @@ export class Advance<Header extends BaseHeader, Tx> {
 
   /** Many blocks that follow on the files go there. */
   get #frozen(): boolean {
-    const { store, bulk } = this.#core
-    return this.#joining.length >= bulk && this.#dropped.length === 0 && this.#common.at.height === store.freezer?.top
+    const follows = this.#dropped.length === 0 && this.#common.at.height === this.#core.store.freezer?.top
+    return follows && this.#core.isBulk(this.#joining.length, this.#held)
   }
 
-  #freeze({ entry, fresh, bytes, headerBytes }: Joining<Header>): void {
+  /** Bodies would leave the tables, where they may be on disk by now. */
+  get #moves(): boolean {
+    return this.#joining.some(({ entry }) => entry.body)
+  }
+
+  /** `again`: it is on the head chain of the tables already. */
+  #freeze({ entry, fresh, bytes, headerBytes }: Joining<Header>, again: boolean): void {
     const { height, hash, work } = entry.at
     this.#writing.freeze({ height, hash, record: encodeHeaderRecord(work, headerBytes), bytes })
-    if (fresh || this.#core.pends(entry)) this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
-    else this.#writing.del(blockKey(TABLE.header, height, hash))
+    const stored = !fresh && !this.#core.pends(entry)
+    if (!stored) this.#writing.put(bytesKey(TABLE.height, hash), encodeHeight(height))
+    if (stored || again) this.#writing.del(blockKey(TABLE.header, height, hash))
+    if (again) this.#writing.del(heightKey(TABLE.main, height))
     if (entry.body) this.#writing.del(blockKey(TABLE.body, height, hash))
   }
 
@@ -192,13 +202,13 @@ export class Advance<Header extends BaseHeader, Tx> {
     this.#writing.put(heightKey(TABLE.main, height), hash)
   }
 
-  #encode(before: Entry<Header>, head: Entry<Header>, undoFrom: number, frozen: boolean): void {
+  #encode(before: Entry<Header>, head: Entry<Header>, undoFrom: number, frozen: boolean, again: boolean): void {
     const writing = this.#writing
     for (const { at } of this.#dropped) writing.del(blockKey(TABLE.undo, at.height, at.hash))
     for (let height = before.at.height; height > head.at.height; height--) writing.del(heightKey(TABLE.main, height))
     for (const joining of this.#joining) {
       const { entry, undo } = joining
-      if (frozen) this.#freeze(joining)
+      if (frozen) this.#freeze(joining, again)
       else this.#put(joining)
       if (undo != null && entry.at.height >= undoFrom)
         writing.put(blockKey(TABLE.undo, entry.at.height, entry.at.hash), undo)

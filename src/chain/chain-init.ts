@@ -5,7 +5,7 @@ import type { BaseHeader, Rules } from './rules.js'
 import type { Database } from './store.js'
 
 export interface FreezeOptions {
-  /** A batch of at least so many blocks goes straight into the files. @default 64 */
+  /** A batch of at least so many blocks, or of several with 1 MiB together, goes straight into the files. @default 64 */
   bulk?: number
   /** Blocks of the head chain that came one by one and lie in the database before the oldest of them go into the files. @default 1_024 */
   hot?: number

@@ -36,6 +36,7 @@ export interface CoreInit<Header extends BaseHeader, Tx> {
 
 const STEP_BYTES = 32 * 1_048_576
 const BULK = 64
+const BULK_BYTES = 1_048_576
 const HOT = 1_024
 /** Branches whose depth was reported, at most. */
 const MAX_WARNED = 1_000
@@ -67,6 +68,8 @@ export class Core<Header extends BaseHeader, Tx> {
   #pending = new Set<Entry<Header>>()
   /** Undo is stored from this height up. */
   undoFrom = 1
+  /** Blocks of the head chain up to this height are on disk: they were there at the start, or have been synced with something. */
+  durable = 0
   /** The node was live once: from then on nothing is taken back that lies deeper than `maxReorg`. */
   live = false
   /** The heaviest branch that forks off too deep. */
@@ -115,6 +118,11 @@ export class Core<Header extends BaseHeader, Tx> {
       before: (entry) => this.before(entry),
       threw: (rule, cause) => this.error(new RuleError(rule, cause))
     })
+  }
+
+  /** So many blocks go straight into the files: fewer where they are large. */
+  isBulk(blocks: number, bytes: number): boolean {
+    return blocks >= this.bulk || (blocks > 1 && bytes >= BULK_BYTES)
   }
 
   /** @throws AbortError once the chain is being closed: for what takes long and can be carried on later. */
@@ -245,6 +253,7 @@ export class Core<Header extends BaseHeader, Tx> {
     }
     try {
       await writing.commit(sync, first)
+      if (sync) this.durable = Math.max(this.durable, this.tree.head.at.height)
       return true
     } catch (cause) {
       if (first != null) this.#pending = new Set([...pending, ...this.#pending])

@@ -45,6 +45,8 @@ const PAGE_BYTES = 1_048_576
 const SYNC_BYTES = 16 * 1_048_576
 /** Smaller ones are gathered before they are written. */
 const LARGE = 16_384
+/** Of a block or header record: no limit of the rules is higher, save for the record's work. What is said to be larger is damaged. */
+const MOST_BYTES = 16 * 1_048_576 + 64
 
 const SPANS = { headers: 32, blocks: 38 } as const
 
@@ -90,7 +92,7 @@ export class Freezer {
     return this.#generation
   }
 
-  /** Blocks that were missing from the files when they were opened. */
+  /** Blocks that were missing from the files when they were opened, until the store's record says so, too. */
   get lost(): number {
     return this.#lost
   }
@@ -104,8 +106,7 @@ export class Freezer {
     const { top, synced } = record ?? { top: 0, synced: 0 }
     const sizes = { headers: await this.#files.size('headers'), blocks: await this.#files.size('blocks') }
     const entries = Math.floor((await this.#files.size('index')) / ENTRY_BYTES)
-    this.#top = Math.min(top, entries)
-    while (this.#top > 0 && !fits(this.#ends(this.#top), sizes)) this.#top--
+    this.#top = await this.#whole(Math.min(top, entries), sizes)
     this.#lost = top - this.#top
     this.#synced = Math.min(synced, this.#top)
     this.#unsynced = 0
@@ -130,7 +131,19 @@ export class Freezer {
     return bytes?.length === (span && span.to - span.from) && generation === this.#generation ? bytes : undefined
   }
 
-  /** Hashes, and header records or blocks, from a height up to `to`, as many as fit into a page. Undefined where they cannot be read. */
+  /** Hashes from a height up to `to`, as many as fit into a page. */
+  hashes(from: number, to: number): Uint8Array[] {
+    const count = Math.min(PAGE, Math.min(to, this.#top) - from + 1)
+    const entries = this.#files.readSync('index', (from - 1) * ENTRY_BYTES, count * ENTRY_BYTES)
+    return Array.from({ length: Math.floor(entries.length / ENTRY_BYTES) }, (_, i) =>
+      entries.subarray(i * ENTRY_BYTES, i * ENTRY_BYTES + 32)
+    )
+  }
+
+  /**
+   * Hashes, and header records or blocks, from a height up to `to`, as many as fit into a page and come before one that is damaged. Undefined
+   * where the first is, or they cannot be read.
+   */
   async page(
     file: 'headers' | 'blocks',
     from: number,
@@ -144,13 +157,13 @@ export class Freezer {
     const ends: number[] = []
     for (let at = 0; at + ENTRY_BYTES <= entries.length; at += ENTRY_BYTES) {
       const end = readHeight(entries, at + SPANS[file])
-      if (end < (ends.at(-1) ?? start)) return undefined
-      if (ends.length > 0 && end - start > PAGE_BYTES) break
+      if (end < (ends.at(-1) ?? start) || end - start > (ends.length > 0 ? PAGE_BYTES : MOST_BYTES)) break
       ends.push(end)
       hashes.push(entries.subarray(at, at + 32))
     }
-    const bytes = await this.#files.read(file, start, (ends.at(-1) ?? start) - start)
-    if (ends.length === 0 || bytes.length < ends.at(-1)! - start || generation !== this.#generation) return undefined
+    if (ends.length === 0) return undefined
+    const bytes = await this.#files.read(file, start, ends.at(-1)! - start)
+    if (bytes.length < ends.at(-1)! - start || generation !== this.#generation) return undefined
     return { hashes, values: ends.map((end, i) => bytes.subarray((ends[i - 1] ?? start) - start, end - start)) }
   }
 
@@ -175,11 +188,13 @@ export class Freezer {
       writeHeight(index, i * ENTRY_BYTES + SPANS.headers, ends.headers)
       writeHeight(index, i * ENTRY_BYTES + SPANS.blocks, ends.blocks)
     }
-    await Promise.all([
+    const written = await Promise.allSettled([
       this.#files.write('index', (first - 1) * ENTRY_BYTES, [index]),
       this.#files.write('headers', starts.headers, gathered(blocks.map(({ record }) => record))),
       this.#files.write('blocks', starts.blocks, gathered(bodies))
     ])
+    // thrown once none of them is under way any more, which would write over what comes next
+    for (const each of written) if (each.status === 'rejected') throw each.reason
     const top = blocks.at(-1)!.height
     this.#unsynced += index.length + ends.headers - starts.headers + ends.blocks - starts.blocks
     if (sync || this.#unsynced >= SYNC_BYTES) return this.sync(top)
@@ -198,11 +213,22 @@ export class Freezer {
     return this.#synced < this.#top
   }
 
+  /** What was appended may be read from now on, before the tables lose it. Answers how to take that back. */
+  raise(top: number): () => void {
+    const before = this.#top
+    this.#top = Math.max(top, before)
+    return () => {
+      if (this.#top > before) this.#generation++
+      this.#top = before
+    }
+  }
+
   /** What the store says of the files from now on. */
   settle({ top, synced }: FrozenRecord): void {
     if (top < this.#top) this.#generation++
     this.#top = top
     this.#synced = Math.min(synced, top)
+    this.#lost = 0
   }
 
   /** The record of files that hold nothing above a height. */
@@ -215,7 +241,21 @@ export class Freezer {
     if (entry == null || !equalBytes(entry.subarray(0, 32), hash)) return undefined
     const from = this.#ends(height - 1)[file]
     const to = readHeight(entry, SPANS[file])
-    return from < to ? { from, to } : undefined
+    return from < to && to - from <= MOST_BYTES ? { from, to } : undefined
+  }
+
+  /** The highest block up to a height of which the files have all. */
+  async #whole(height: number, sizes: Ends): Promise<number> {
+    for (let last = height; last > 0; ) {
+      const first = Math.max(1, last - PAGE + 1)
+      const index = await this.#files.read('index', (first - 1) * ENTRY_BYTES, (last - first + 1) * ENTRY_BYTES)
+      for (; last >= first; last--) {
+        const at = (last - first) * ENTRY_BYTES
+        const ends = { headers: readHeight(index, at + SPANS.headers), blocks: readHeight(index, at + SPANS.blocks) }
+        if (fits(ends, sizes)) return last
+      }
+    }
+    return 0
   }
 
   #entry(height: number): Uint8Array | undefined {

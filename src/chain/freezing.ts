@@ -1,21 +1,25 @@
 import type { Core } from './core.js'
 import { blockKey, heightKey, TABLE } from './layout.js'
+import { turn } from './line.js'
 import type { BaseHeader } from './rules.js'
 import type { Writing } from './store.js'
 
 /** Most of one batch. */
 const STEP_BLOCKS = 512
 const STEP_BYTES = 4 * 1_048_576
+/** How long to work before others have a turn of the event loop. */
+const SLICE_MS = 2
 
 /**
  * Moves the oldest blocks of the head chain that still lie in the database into the files, as many as one batch takes. False when there is
- * nothing to move, or it could not be written. Whatever is read says the same before and after it.
+ * nothing to move, or it could not be written. Whatever is read says the same before and after it. `sync`: they may be on disk, and stay there.
  */
-export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<boolean> {
+export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, sync: boolean): Promise<boolean> {
   const { store, tree } = core
   if (store.freezer == null) return false
   const writing = store.write()
   const from = store.freezer.top + 1
+  let since = performance.now()
   for (let height = from; height <= tree.head.at.height; height++) {
     if (height - from >= STEP_BLOCKS || writing.bytes >= STEP_BYTES) break
     const hash = tree.mainAt(height)?.at.hash ?? (await store.mainHash(height))
@@ -27,15 +31,20 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
     if (record == null || (core.bodies && bytes == null)) break
     writing.freeze({ height, hash, record, bytes })
     for (const key of [header, body, heightKey(TABLE.main, height)]) writing.del(key)
+    // they are read at once, and are no longer in anybody's cache
+    if (performance.now() - since <= SLICE_MS) continue
+    await turn()
+    since = performance.now()
   }
   if (writing.size === 0) return false
-  return core.commit(writing, 'old blocks', false, true)
+  return core.commit(writing, 'old blocks', sync, true)
 }
 
 /** Moves a batch of them when there are many. */
 export async function freezeSome<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): Promise<void> {
   const { store, tree, hot } = core
-  if (store.freezer != null && tree.leaving == null && tree.head.at.height - store.freezer.top > hot) await freeze(core)
+  if (store.freezer != null && tree.leaving == null && tree.head.at.height - store.freezer.top > hot)
+    await freeze(core, true)
 }
 
 /** Before many blocks come: moves all of them, so that what comes follows on the files. Not when there are too many to be waited for. */
@@ -43,7 +52,7 @@ export async function freezeAll<Header extends BaseHeader, Tx>(core: Core<Header
   const { store, tree, hot } = core
   const left = (): number => (store.freezer == null ? 0 : tree.head.at.height - store.freezer.top)
   if (tree.leaving != null || left() > 2 * hot) return
-  while (left() > 0 && (await freeze(core)));
+  while (left() > 0 && (await freeze(core, (store.freezer?.top ?? 0) < core.durable)));
 }
 
 /**
@@ -59,7 +68,8 @@ export async function thaw<Header extends BaseHeader, Tx>(core: Core<Header, Tx>
     for (const last = top; top > height && last - top < STEP_BLOCKS && writing.bytes < STEP_BYTES; top--)
       await putBack(core, writing, top)
     writing.cutFiles(top)
-    if (!(await core.commit(writing, 'blocks out of the files', false, true))) return false
+    // synced: others may take their place in the files, and a database that did not know of it would take those for these
+    if (!(await core.commit(writing, 'blocks out of the files', true, true))) return false
   }
   return true
 }

@@ -41,7 +41,8 @@ export async function followTarget<Header extends BaseHeader, Tx>(
   // nothing of them is stored yet where that is so of the first
   const allNew = fresh.includes(added[0]!)
   const frozen = new Set(onFiles && allNew && added.length >= core.bulk ? added : [])
-  for (let height = head.at.height + 1; height <= before.at.height; height++) writing.del(heightKey(TABLE.main, height))
+  const kept = frozen.size > 0 ? common : head
+  for (let height = kept.at.height + 1; height <= before.at.height; height++) writing.del(heightKey(TABLE.main, height))
   for (const entry of added) {
     const { height, hash, work, bytes } = entry.at
     if (frozen.has(entry)) {

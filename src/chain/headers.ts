@@ -3,7 +3,7 @@ import type { Core } from './core.js'
 import type { Entry } from './entry.js'
 import { followTarget } from './header-head.js'
 import type { BaseHeader, Located } from './rules.js'
-import { cut } from './slab.js'
+import { cutKept } from './slab.js'
 import { admitDeep, reviewSplit } from './split.js'
 import { assess, located, makeRoom, TOO_MANY } from './standing.js'
 import { ACCEPT, ignore, type Verdict } from './verdict.js'
@@ -104,7 +104,7 @@ export async function addHeaders<Header extends BaseHeader, Tx>(
 
 /** A copy that holds no more than a slab: what came may be a view of a stream's memory, and one header of a page may be all that is new. */
 function kept(bytes: Uint8Array): Uint8Array {
-  const copy = cut(bytes.length)
+  const copy = cutKept(bytes.length)
   copy.set(bytes)
   return copy
 }

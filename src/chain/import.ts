@@ -154,7 +154,8 @@ export class Importer<Header extends BaseHeader, Tx> {
 
   async addBlocks(blocks: Uint8Array[], { own = false, signal }: AddOptions): Promise<ImportResult> {
     const core = this.#core
-    if (blocks.length >= core.bulk) await freezeAll(core)
+    const bytes = blocks.reduce((size, block) => size + block.length, 0)
+    if (core.isBulk(blocks.length, bytes)) await freezeAll(core)
     let advance = new Advance(core)
     const fresh: Entry<Header>[] = []
     let stored = 0

@@ -26,6 +26,7 @@ import {
   decodeUndoRange,
   encodeRebuild,
   encodeUndoRange,
+  type Place,
   RECORD,
   type ReorgRecord
 } from './record.js'
@@ -59,7 +60,9 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
   await readUndoFrom(core, head.height)
   let record = await renewal(core, head)
   // undo cannot be found for blocks whose hashes are gone
-  if (core.stateful && (core.store.freezer?.lost ?? 0) > 0)
+  const lost = (core.store.freezer?.lost ?? 0) > 0
+  if (lost && !core.stateful) await writeLost(core, head)
+  else if (lost)
     record = await begin(core, {
       goal: head,
       checkFrom: 0,
@@ -78,7 +81,7 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
       const target = await load(core, head, report)
       await checkCheckpoints(core)
       await settleIndex(core)
-      report.height = core.tree.head.at.height
+      report.height = core.durable = core.tree.head.at.height
       return { report, target }
     } catch (err) {
       if (!(err instanceof StateLost)) throw err
@@ -87,6 +90,18 @@ export async function openStore<Header extends BaseHeader, Tx>(core: Core<Header
       report.repaired.splice(before)
       record = await begin(core, { phase: 'emptying', cut: 0, goal: head, checkFrom: 0, why: err.message })
     }
+  }
+}
+
+/** Has the store know of the files what is there: what comes from now on may lie in the tables. */
+async function writeLost<Header extends BaseHeader, Tx>(core: Core<Header, Tx>, head: Place): Promise<void> {
+  const writing = core.store.write()
+  writing.cutFiles(core.store.freezer!.top)
+  writing.put(RECORD.head, headRecord(head.height, head.hash))
+  try {
+    await writing.commit(true)
+  } catch (cause) {
+    throw new DataUnusableError(whereIs(core), 'a repair could not be written', cause)
   }
 }
 
@@ -209,8 +224,22 @@ async function checkOwner<Header extends BaseHeader, Tx>(core: Core<Header, Tx>)
       genesis == null ? 'unreadable' : toHex(genesis),
       toHex(terms.genesis.at.hash)
     )
+  checkFiles(core)
   // from now on there may be blocks where older programs do not look
   if (format !== formatOf(core)) await store.db.put(metaKey('format'), utf8.encode(formatOf(core)))
+}
+
+/** Files from beside another database would be taken for this chain's: what lies deep is not looked at again. */
+function checkFiles<Header extends BaseHeader, Tx>(core: Core<Header, Tx>): void {
+  const { store, terms, inspector } = core
+  const hash = store.freezer?.hashAt(1)
+  const record = hash && store.headerAt(1, hash)
+  const named = record && inspector.header(record.header)
+  // damaged: that is for the repair
+  if (named == null || !('hash' in named) || !equalBytes(named.hash, hash!)) return
+  const { parent } = named.header
+  if (!equalBytes(parent, terms.genesis.at.hash))
+    throw new DataForeignError(whereIs(core), 'genesis of its files', toHex(parent), toHex(terms.genesis.at.hash))
 }
 
 async function readHead<Header extends BaseHeader, Tx>(
@@ -224,7 +253,7 @@ async function readHead<Header extends BaseHeader, Tx>(
     const { top, lost } = freezer
     const hash = freezer.hashAt(top) ?? core.terms.genesis.at.hash
     report.repaired.push(`the files lack ${lost} blocks above ${top}; what is missing is fetched again`)
-    head = { height: top, hash: new Uint8Array(hash) }
+    if (head == null || head.height > top) head = { height: top, hash: new Uint8Array(hash) }
   }
   if (head == null) {
     head = await core.store.mainTop()

@@ -90,6 +90,8 @@ export async function begin<Header extends BaseHeader, Tx>(
   const moving = onTheWay ?? decodeReorg(await core.store.db.get(RECORD.reorg))
   const undoFrom = Math.max(moving?.undoFrom ?? 1, record.goal.height - core.maxReorg + 1)
   if (moving != null) writing.put(RECORD.reorg, encodeReorg({ ...moving, undoFrom }))
+  const { freezer } = core.store
+  if (freezer != null && freezer.lost > 0) writing.cutFiles(freezer.top)
   try {
     await writing.commit(true)
   } catch (cause) {

@@ -16,6 +16,7 @@ import {
   readHeight,
   TABLE
 } from './layout.js'
+import { encodeUndoRange, RECORD } from './record.js'
 import type { BaseHeader, Located } from './rules.js'
 import { decodeUndo, Overlay } from './state.js'
 import type { Writing } from './store.js'
@@ -189,14 +190,17 @@ class Repair<Header extends BaseHeader, Tx> {
     block.headerBytes = bytes
   }
 
-  /** Takes back every block above `cut`: those that are no good, those on them, and whatever the index has above the head. */
+  /**
+   * Takes back every block above `cut`: those that are no good, those on them, and whatever the index has above the head. `found`: from the
+   * head down.
+   */
   async #cut(found: Found<Header>[], head: number, cut: number): Promise<void> {
     const { store, undoFrom } = this.#core
     const top = Math.max(head, this.#holdings.top)
     if (top === cut) return
     const overlay = new Overlay((key) => store.read(bytesKey(TABLE.state, key)))
     for (let height = top; height > cut; height--) {
-      const hash = found.find((block) => block.height === height)?.hash ?? this.#holdings.main.get(height)
+      const hash = found[head - height]?.hash ?? this.#holdings.main.get(height)
       if (hash == null) continue
       if (this.#core.stateful) {
         const bytes = height < undoFrom ? undefined : await store.read(blockKey(TABLE.undo, height, hash))
@@ -215,8 +219,10 @@ class Repair<Header extends BaseHeader, Tx> {
       if (value == null) this.#writing.del(bytesKey(TABLE.state, key))
       else this.#writing.put(bytesKey(TABLE.state, key), value)
     }
-    const hash = found.find((block) => block.height === cut)!.hash
+    const { hash } = found[head - cut]!
     this.#writing.put(metaKey('head'), headRecord(cut, hash))
+    // below what the higher head had there is none
+    if (this.#core.stateful) this.#writing.put(RECORD.undo, encodeUndoRange(undoFrom, this.#core.maxReorg))
     this.#say(cut + 1, `cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)
   }
 

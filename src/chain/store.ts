@@ -69,12 +69,15 @@ export class Store {
   }
 
   mainAt(height: number): Uint8Array | undefined {
-    return this.freezer?.hashAt(height) ?? this.peek(heightKey(TABLE.main, height))
+    return this.#open?.hashAt(height) ?? this.peek(heightKey(TABLE.main, height))
   }
 
   /** The same where the database cannot answer at once. */
   async mainHash(height: number): Promise<Uint8Array | undefined> {
-    return this.freezer?.hashAt(height) ?? plain(await this.db.get(heightKey(TABLE.main, height)))
+    const { freezer } = this
+    const stored = freezer?.hashAt(height) ?? plain(await this.db.get(heightKey(TABLE.main, height)))
+    // it may have moved into the files meanwhile
+    return stored ?? freezer?.hashAt(height)
   }
 
   /** The highest block of the head chain by the index of heights. */
@@ -88,13 +91,21 @@ export class Store {
   }
 
   headerAt(height: number, hash: Uint8Array): HeaderRecord | undefined {
-    const bytes = this.freezer?.recordAt(height, hash) ?? this.peek(blockKey(TABLE.header, height, hash))
+    const bytes = this.#open?.recordAt(height, hash) ?? this.peek(blockKey(TABLE.header, height, hash))
     return bytes == null ? undefined : decodeHeaderRecord(bytes)
   }
 
   async body(height: number, hash: Uint8Array): Promise<Uint8Array | undefined> {
-    const frozen = await this.freezer?.body(height, hash)
-    return frozen ?? plain(await this.db.get(blockKey(TABLE.body, height, hash)))
+    const { freezer } = this
+    const frozen = await freezer?.body(height, hash)
+    const stored = frozen ?? plain(await this.db.get(blockKey(TABLE.body, height, hash)))
+    // it may have moved into the files meanwhile
+    return stored ?? freezer?.body(height, hash)
+  }
+
+  /** The files while single values can be asked for: closed after the database, with which they say nothing more. */
+  get #open(): Freezer | undefined {
+    return this.db.status === 'open' ? this.freezer : undefined
   }
 
   write(): Writing {
@@ -105,7 +116,8 @@ export class Store {
   async *range(table: number, from: number, to: number): AsyncGenerator<Array<[Uint8Array, Uint8Array]>> {
     const top = Math.min(to, this.freezer?.top ?? 0)
     if (from <= top) {
-      yield* this.#rows(table, from, top)
+      // of the head chain only genesis is there, and in `h` forks
+      yield* this.#rows(table, from, table === TABLE.main ? 0 : top)
       yield* this.#frozen(table, Math.max(1, from), top)
     }
     yield* this.#rows(table, Math.max(from, top + 1), to)
@@ -123,12 +135,14 @@ export class Store {
         yield* this.#mainRows(table, 0, 0)
         at = 1
       }
-      for (const { generation } = freezer; at <= Math.min(to, freezer.top); ) {
+      const { generation } = freezer
+      while (at <= Math.min(to, freezer.top)) {
         const page = await freezer.page(FILES[table], at, to)
         if (page == null || generation !== freezer.generation) return
         yield page.values
         at += page.values.length
       }
+      if (generation !== freezer.generation) return
     }
     yield* this.#mainRows(table, at, to)
   }
@@ -138,7 +152,7 @@ export class Store {
     let group: Array<[Uint8Array, Uint8Array]> = []
     const pick = async (): Promise<Uint8Array | undefined> => {
       if (group.length < 2) return group[0]?.[1]
-      const hash = await this.read(heightKey(TABLE.main, readHeight(group[0]![0], 1)))
+      const hash = await this.mainHash(readHeight(group[0]![0], 1))
       return group.find(([key]) => hash != null && compareBytes(key.subarray(7), hash) === 0)?.[1]
     }
     for await (const page of this.#rows(table, from, to)) {
@@ -177,16 +191,17 @@ export class Store {
 
   /** What the tables would hold of blocks in the files; what is damaged is left out. */
   async *#frozen(table: number, from: number, to: number): AsyncGenerator<Array<[Uint8Array, Uint8Array]>> {
+    const freezer = this.freezer!
     for (let at = from; at <= to; ) {
-      const page = await this.freezer!.page('headers', at, to)
-      if (page == null) {
+      const page = table === TABLE.main ? { hashes: freezer.hashes(at, to) } : await freezer.page('headers', at, to)
+      if (page == null || page.hashes.length === 0) {
         at++
         continue
       }
       const first = at
       at += page.hashes.length
       yield page.hashes.map((hash, i) =>
-        table === TABLE.main ? [heightKey(table, first + i), hash] : [blockKey(table, first + i, hash), page.values[i]!]
+        'values' in page ? [blockKey(table, first + i, hash), page.values[i]!] : [heightKey(table, first + i), hash]
       )
     }
   }
@@ -255,7 +270,13 @@ export class Writing {
       }
     }
     if (files != null) batch.put(RECORD.frozen, encodeFrozen(files))
-    await batch.write({ sync } as object)
+    const lower = files == null ? undefined : this.#freezer!.raise(files.top)
+    try {
+      await batch.write({ sync } as object)
+    } catch (err) {
+      lower?.()
+      throw err
+    }
     if (files != null) this.#freezer!.settle(files)
   }
 

@@ -83,6 +83,26 @@ describe('a bulk import', () => {
 })
 
 describe('headers', () => {
+  it('that come one by one hold no more memory than they need, however many keys are written between them', async () => {
+    const chain: TestChain = new Chain({ rules, db: memoryDb() })
+    await chain.open()
+    const blocks = buildChain(rules, chain.genesis, 50, (i) => ({
+      txs: Array.from({ length: 200 }, (_, n) => ({
+        kind: 'set' as const,
+        key: `${'k'.repeat(55)}${n}`,
+        value: 'v',
+        salt: i * 200 + n
+      }))
+    }))
+    for (const { headerBytes, bytes } of blocks) {
+      await chain.addHeaders([headerBytes])
+      await chain.add(bytes)
+    }
+    const memory = new Set(blocks.map(({ hash }) => chain.locate(hash)!.hash.buffer))
+    expect([...memory].reduce((size, { byteLength }) => size + byteLength, 0)).toBeLessThan(50 * 1_024)
+    await chain.close()
+  })
+
   it('go with the blocks that wait behind them, in one batch', async () => {
     const db = new GatedLevel()
     const chain = await opened(db)
