@@ -1,6 +1,6 @@
+import { Slice } from '../slice.js'
 import type { Core } from './core.js'
 import { blockKey, heightKey, TABLE } from './layout.js'
-import { turn } from './line.js'
 import type { BaseHeader } from './rules.js'
 import type { Writing } from './store.js'
 
@@ -19,7 +19,7 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
   if (store.freezer == null) return false
   const writing = store.write()
   const from = store.freezer.top + 1
-  let since = performance.now()
+  const slice = new Slice(SLICE_MS)
   for (let height = from; height <= tree.head.at.height; height++) {
     if (height - from >= STEP_BLOCKS || writing.bytes >= STEP_BYTES) break
     const hash = tree.mainAt(height)?.at.hash ?? (await store.mainHash(height))
@@ -32,9 +32,7 @@ export async function freeze<Header extends BaseHeader, Tx>(core: Core<Header, T
     writing.freeze({ height, hash, record, bytes })
     for (const key of [header, body, heightKey(TABLE.main, height)]) writing.del(key)
     // they are read at once, and are no longer in anybody's cache
-    if (performance.now() - since <= SLICE_MS) continue
-    await turn()
-    since = performance.now()
+    if (slice.over) await slice.end()
   }
   if (writing.size === 0) return false
   return core.commit(writing, 'old blocks', sync, true)
