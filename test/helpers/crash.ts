@@ -5,6 +5,7 @@ import { Chain, type Database, toHex } from 'blockwire/chain'
 import { testRules } from 'blockwire/testing'
 import { ClassicLevel } from 'classic-level'
 import { expect } from 'vitest'
+import { openFreezerFiles } from '../../dist/src/freezer-files.js'
 import { type CliEvent, Program, temporaryDirectory } from './process.js'
 
 const PROGRAM = fileURLToPath(new URL('crash-program.mjs', import.meta.url))
@@ -53,7 +54,8 @@ export async function openStore(data: string, rules = crashRules) {
     valueEncoding: 'view',
     compression: false
   })
-  const chain = new Chain({ rules, db })
+  const { files, close: closeFiles } = await openFreezerFiles(join(data, 'blocks'))
+  const chain = new Chain({ rules, db, files })
   await chain.open()
   return {
     db,
@@ -61,6 +63,7 @@ export async function openStore(data: string, rules = crashRules) {
     async close() {
       await chain.close()
       await db.close()
+      await closeFiles()
     }
   }
 }
