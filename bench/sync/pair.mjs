@@ -16,6 +16,7 @@ const SYNC_MS = 240_000
  * @property {{ blocks: number, bytes: number, [key: string]: unknown }} client It gets what the server says too, and `dir`, a new directory.
  * @property {string} root For that directory.
  * @property {string} [profiles]
+ * @property {string[]} [flags] Of Node. @default those of docs/sync.md for blockwire, none for others
  * @property {string} [head] What the client must end on.
  * @property {(text: string) => void} tell
  */
@@ -26,12 +27,12 @@ const SYNC_MS = 240_000
  * @param {Pair} pair
  * @returns {Promise<Sample>}
  */
-export async function run({ files, server, client, root, profiles, head, tell }) {
+export async function run({ files, server, client, root, profiles, flags, head, tell }) {
   const [serverFile, clientFile] = files.map((file) => new URL(file, import.meta.url))
-  const serving = new Child(serverFile, 'server', server, profiles, flagsOf(serverFile))
+  const serving = new Child(serverFile, 'server', server, profiles, flags ?? flagsOf(serverFile))
   try {
     const told = await serving.hear(READY_MS)
-    const { sample, ...spent } = await download(clientFile, { ...client, ...told }, { root, profiles, tell })
+    const { sample, ...spent } = await download(clientFile, { ...client, ...told }, { root, profiles, flags, tell })
     if (head != null && sample.head !== head) throw new Error(`the client's head is ${sample.head}, not ${head}`)
     serving.tell({ stop: true })
     return { ...sample, client: spent, server: await serving.hear(READY_MS) }
@@ -44,13 +45,13 @@ export async function run({ files, server, client, root, profiles, head, tell })
  * A client alone, in a new directory.
  *
  * @param {URL} file @param {Pair['client']} config
- * @param {{ root: string, profiles?: string, tell(text: string): void }} options
+ * @param {{ root: string, profiles?: string, flags?: string[] | undefined, tell(text: string): void }} options
  * @returns {Promise<Spent & { sample: { seconds: number, head?: string, charged?: Record<string, string> } }>}
  */
-export async function download(file, config, { root, profiles, tell }) {
+export async function download(file, config, { root, profiles, flags, tell }) {
   const dir = await mkdtemp(join(root, 'client-'))
   try {
-    const syncing = new Child(file, 'client', { ...config, dir }, profiles, flagsOf(file))
+    const syncing = new Child(file, 'client', { ...config, dir }, profiles, flags ?? flagsOf(file))
     try {
       const ms = SYNC_MS + config.blocks + (config.blocks * config.bytes) / 1_000
       for (;;) {
