@@ -9,7 +9,7 @@ const shared = { environment: 'node' as const, server: { deps: { external: [/\/d
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/blockwire-tests', import.meta.url))
 
 /** Few tests that last long, in small files: begun at the end, one of them would leave the other workers nothing to do. */
-const LONG = ['slow/churn', 'slow/mining', 'node/lossy', 'cli/light', 'node/topology', 'cli/repair']
+const LONG = ['slow/churn', 'slow/mining', 'cli/chat', 'cli/seeds', 'node/lossy', 'cli/light', 'node/topology', 'cli/repair']
 
 /** What lasts longest begins first, in a new clone too, where Vitest knows no more than the files' sizes. */
 class LongestFirst extends BaseSequencer {
@@ -30,8 +30,8 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.spec.ts'],
           exclude: ['test/slow/**', 'test/interop/**'],
-          // most of them wait for the network more than they compute: three keep two cores busy
-          maxWorkers: 3,
+          // most of them wait for the network more than they compute: four keep two cores busy
+          maxWorkers: 4,
           // a process for each file would spend a third of the time on loading and compiling the same modules
           isolate: false,
           setupFiles: ['./test/helpers/each-file.ts'],
