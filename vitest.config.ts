@@ -9,7 +9,16 @@ const shared = { environment: 'node' as const, server: { deps: { external: [/\/d
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/blockwire-tests', import.meta.url))
 
 /** Few tests that last long, in small files: begun at the end, one of them would leave the other workers nothing to do. */
-const LONG = ['slow/churn', 'slow/mining', 'cli/chat', 'cli/seeds', 'node/lossy', 'cli/light', 'node/topology', 'cli/repair']
+const LONG = [
+  'slow/churn',
+  'slow/mining',
+  'cli/chat',
+  'cli/seeds',
+  'node/lossy',
+  'cli/light',
+  'node/topology',
+  'cli/repair'
+]
 
 /** What lasts longest begins first, in a new clone too, where Vitest knows no more than the files' sizes. */
 class LongestFirst extends BaseSequencer {
