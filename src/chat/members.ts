@@ -96,13 +96,13 @@ export class Members {
     return gone
   }
 
-  #remember(member: Member, id: string, clock: number): void {
-    member.recent.set(id, clock)
+  #remember(member: Member, heard: string, at: number): void {
+    member.recent.set(heard, at)
     if (member.recent.size <= RECENT) return
-    const [oldest] = member.recent
-    if (oldest == null) return
-    member.recent.delete(oldest[0])
-    member.floor = Math.max(member.floor, oldest[1])
+    // the oldest by its clock: what is recalled of the past comes after what was heard before
+    const [id, clock] = [...member.recent].reduce((a, b) => (b[1] < a[1] ? b : a))
+    member.recent.delete(id)
+    member.floor = Math.max(member.floor, clock)
   }
 
   /** Nobody who is here makes room for another. */
