@@ -197,7 +197,8 @@ export class OpenRoom extends TypedEventEmitter<RoomEvents> implements Room {
 
   #keep(message: Unverified, past: boolean): void {
     const kept = keptOf(message)
-    if (this.#history.add(kept)) this.safeDispatchEvent('message', { detail: { ...plain(kept), past } })
+    // what is said now is told, however much of what comes after it in the order is here already
+    if (this.#history.add(kept) || !past) this.safeDispatchEvent('message', { detail: { ...plain(kept), past } })
   }
 
   /** What was said before we came. */

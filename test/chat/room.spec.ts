@@ -75,6 +75,15 @@ describe('a room', () => {
     expect(names(ming)).not.toContain('')
   })
 
+  it('tells what is said now though nothing of it is kept', async () => {
+    const [ana, leo] = [await guest('ana'), await guest('leo', { history: 0 })]
+    await line(ana.host, leo.host)
+    await until('both to be here', () => [ana, leo].every(({ room }) => room.members.length === 1))
+    await ana.room.say('hello')
+    await until('the greeting', () => leo.seen.includes('ana: hello'))
+    expect(leo.room.messages).toEqual([])
+  })
+
   it('misses one who is killed twelve seconds after the connection, and goes on', async () => {
     const clock = new HandClock(Date.now())
     const [ana, leo] = await Promise.all([guest('ana', {}, clock), guest('leo', {}, clock)])
