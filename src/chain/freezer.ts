@@ -1,5 +1,6 @@
 import { equalBytes } from '../hex.js'
-import { encodeHeight, readHeight, writeHeight } from './layout.js'
+import { readHeight, writeHeight } from './layout.js'
+import type { FrozenRecord } from './record.js'
 
 /** The files of old blocks: one each for header records, for blocks, and for where they lie. */
 export type FileName = 'headers' | 'blocks' | 'index'
@@ -28,12 +29,6 @@ export interface Frozen {
   record: Uint8Array
   /** None in a chain of headers. */
   bytes: Uint8Array | undefined
-}
-
-/** What the store says of the files: heights 1 to `top` are in them; up to `synced` they survive a power cut. */
-export interface FrozenRecord {
-  top: number
-  synced: number
 }
 
 /** hash ‖ end of the header record ‖ end of the block. */
@@ -304,16 +299,4 @@ function gathered(parts: Uint8Array[]): Uint8Array[] {
   }
   flush()
   return all
-}
-
-export function encodeFrozen({ top, synced }: FrozenRecord): Uint8Array {
-  const record = new Uint8Array(12)
-  record.set(encodeHeight(top))
-  record.set(encodeHeight(synced), 6)
-  return record
-}
-
-/** Undefined for what `encodeFrozen` would not have written. */
-export function decodeFrozen(record: Uint8Array | undefined): FrozenRecord | undefined {
-  return record?.length === 12 ? { top: readHeight(record, 0), synced: readHeight(record, 6) } : undefined
 }

@@ -1,13 +1,12 @@
 import type { Core } from './core.js'
 import { branchOf, type Entry } from './entry.js'
 import { thaw } from './freezing.js'
-import { bytesKey, encodeHeaderRecord, encodeHeight, headRecord, heightKey, metaKey, TABLE } from './layout.js'
+import { bytesKey, encodeHeaderRecord, encodeHeight, headRecord, heightKey, TABLE } from './layout.js'
+import { RECORD } from './record.js'
 import type { BaseHeader } from './rules.js'
 import { reviewSplit } from './split.js'
 import { putHeader } from './standing.js'
 import type { Writing } from './store.js'
-
-const HEAD = metaKey('head')
 
 /**
  * Puts new headers into `writing`, and where headers are all that is kept, the move of the head to the target: the header with the most work.
@@ -51,7 +50,7 @@ export async function followTarget<Header extends BaseHeader, Tx>(
     } else writing.put(heightKey(TABLE.main, height), hash)
   }
   putRest(frozen)
-  writing.put(HEAD, headRecord(head.at.height, head.at.hash))
+  writing.put(RECORD.head, headRecord(head.at.height, head.at.hash))
   return () => {
     core.discard(tree.move(common, added))
     core.announceTarget()

@@ -34,6 +34,12 @@ export interface SplitRecord {
   tip: Place
 }
 
+/** What the store says of the files: heights 1 to `top` are in them; up to `synced` they survive a power cut. */
+export interface FrozenRecord {
+  top: number
+  synced: number
+}
+
 /** `emptying`: all of the state goes. `down`: blocks are taken back by their undo records. `up`: blocks are applied again. */
 export type RebuildPhase = 'emptying' | 'down' | 'up'
 
@@ -105,6 +111,15 @@ export function encodeUndoRange(lowest: number, maxReorg: number): Uint8Array {
 
 export function decodeUndoRange(record: Uint8Array | undefined): { lowest: number; maxReorg: number } | undefined {
   return record?.length === 12 ? { lowest: readHeight(record, 0), maxReorg: readHeight(record, 6) } : undefined
+}
+
+export function encodeFrozen({ top, synced }: FrozenRecord): Uint8Array {
+  return joined(encodeHeight(top), encodeHeight(synced))
+}
+
+/** Undefined for what `encodeFrozen` would not have written. */
+export function decodeFrozen(record: Uint8Array | undefined): FrozenRecord | undefined {
+  return record?.length === 12 ? { top: readHeight(record, 0), synced: readHeight(record, 6) } : undefined
 }
 
 function joined(...parts: Uint8Array[]): Uint8Array {

@@ -12,7 +12,6 @@ import {
   headRecord,
   heightKey,
   MAX_HEIGHT,
-  metaKey,
   readHeight,
   TABLE
 } from './layout.js'
@@ -220,7 +219,7 @@ class Repair<Header extends BaseHeader, Tx> {
       else this.#writing.put(bytesKey(TABLE.state, key), value)
     }
     const { hash } = found[head - cut]!
-    this.#writing.put(metaKey('head'), headRecord(cut, hash))
+    this.#writing.put(RECORD.head, headRecord(cut, hash))
     // below what the higher head had there is none
     if (this.#core.stateful) this.#writing.put(RECORD.undo, encodeUndoRange(undoFrom, this.#core.maxReorg))
     this.#say(cut + 1, `cut back from ${top} to block ${cut} (${toHex(hash)}); what is missing is fetched again`)

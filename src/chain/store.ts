@@ -1,6 +1,6 @@
 import type { AbstractLevel } from 'abstract-level'
 import { compareBytes } from '../hex.js'
-import { decodeFrozen, encodeFrozen, Freezer, type FreezerFiles, type Frozen, type FrozenRecord } from './freezer.js'
+import { Freezer, type FreezerFiles, type Frozen } from './freezer.js'
 import {
   blockKey,
   bytesKey,
@@ -11,7 +11,7 @@ import {
   readHeight,
   TABLE
 } from './layout.js'
-import { type Place, RECORD } from './record.js'
+import { decodeFrozen, encodeFrozen, type FrozenRecord, type Place, RECORD } from './record.js'
 
 /** An abstract-level database with `keyEncoding: 'view'` and `valueEncoding: 'view'`, e.g. classic-level or memory-level. */
 export type Database = AbstractLevel<Buffer | Uint8Array | string, Uint8Array, Uint8Array>

@@ -256,6 +256,19 @@ describe('members', () => {
     expect(members.here).toHaveLength(255)
   })
 
+  it('have all of the past that was said before what is heard first taken, more of it than is remembered', () => {
+    const members = new Members()
+    members.hear(heard('ana', 1_000), 0)
+    for (let clock = 1; clock <= 100; clock++) {
+      expect(members.knows(heard('ana', clock)), `message ${clock}`).toBe(false)
+      members.recall(heard('ana', clock), 0)
+      expect(members.knows(heard('ana', clock))).toBe(true)
+    }
+    // what was forgotten is not taken for new
+    for (let clock = 1; clock <= 100; clock++) expect(members.knows(heard('ana', clock)), `message ${clock}`).toBe(true)
+    expect(members.knows(heard('ana', 1_000))).toBe(true)
+  })
+
   it('have each message known once, and all that is older than their last 64', () => {
     const members = new Members()
     for (let clock = 1; clock <= 100; clock++) members.hear(heard('ana', clock), 0)
